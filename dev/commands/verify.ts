@@ -79,7 +79,10 @@ function ordersOf(count: number): string {
   return count === 1 ? "1 order" : `${count} orders`;
 }
 
-function print({ findings, underway, rests, inBalance, isWhole, orders, effort }: Balance, seconds: number): void {
+function print(
+  { findings, underway, rests, outside, inBalance, isWhole, orders, effort }: Balance,
+  seconds: number,
+): void {
   const mark = (good: boolean) => (colour ? `\x1b[${good ? 32 : 31}m${good ? "✓" : "✗"}\x1b[0m` : good ? "✓" : "✗");
   for (const { checked, wrong } of findings) {
     console.log(`  ${mark(wrong.length === 0)} ${checked}`);
@@ -91,6 +94,8 @@ function print({ findings, underway, rests, inBalance, isWhole, orders, effort }
     const where = step ? `${restsAs[state]} at ${step}` : restsAs[state];
     console.log(`      ${count} ${status}: ${where}, the longest for ${describeSeconds(longestSeconds)}`);
   }
+  if (outside.operations > 0) console.log(`  ${outside.operations} done at the card gateway without us.`);
+  for (const sentence of outside.latest) console.log(`      ${sentence}`);
   const read = `at most ${effort.mostRows} rows and ${Math.round(effort.longestMs)} ms at a time`;
   console.log(`  ${ordersOf(orders)} compared in ${seconds.toFixed(1)} s, ${read}.`);
   if (!isWhole) console.log("  Only a part: levels of stock, and what belongs to no parcel, were not compared.");

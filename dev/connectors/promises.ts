@@ -189,6 +189,7 @@ async function lists(trial: Trial): Promise<void> {
       require(listed.authorizationKey === authorizationKey, `${nameOf(operation)} is listed of another authorization`);
       require(listed.outcome?.result.case ===
         "approved", `${nameOf(operation)} is listed as ${said(listed.outcome?.result)}`);
+      require(!listed.outside, `${nameOf(operation)} is listed as somebody else's, and was asked for`);
     }
     if (!more) break;
     require(operations.length > 0, "there is more to list, and nothing is listed");

@@ -40,8 +40,10 @@ export async function compareWithStripe(stack: Stack, withinMs = heardWithinMs):
   let wrong: string[] = [];
   const isRight = async () => {
     const state = await stateOf(stack);
+    const operations = await operationsOf(stack);
     wrong = [
-      ...moneyFaults(await operationsOf(stack), state),
+      ...moneyFaults(operations, state),
+      ...outsideFaults(operations),
       ...customerFaults(state),
       ...(await eventFaults(stack, state)),
     ];
@@ -106,6 +108,13 @@ function amountsOf(operation: ListedOperation | undefined): readonly (number | u
   const { captured, voided, refunded } = amounts;
   const held = authorized.amount - captured - voided;
   return [captured, refunded, held].map((amount) => toStripeAmount(authorized.currency, amount));
+}
+
+/** Nobody is at the console of the fake. */
+function outsideFaults(operations: readonly ListedOperation[]): string[] {
+  return operations.flatMap(({ kind, outside }) =>
+    outside ? [`a ${GatewayOperationKind[kind]} of ours, ${outside.reference}, is taken for somebody else's`] : [],
+  );
 }
 
 /** Each payment method has one customer, whatever was lost. */

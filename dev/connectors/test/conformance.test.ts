@@ -5,6 +5,7 @@ import { after, before, describe, it } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport, type ServiceImpl } from "@connectrpc/connect";
 import {
+  DoneOutsideSchema,
   ExecuteOperationsRequestSchema,
   GatewayConnectorService,
   PartVoid,
@@ -255,6 +256,16 @@ describe("the conformance of connectors", () => {
       assert.ok(found.includes(promise), `found: ${found.join("; ")}`);
     });
   }
+
+  it("misses when what was asked for is listed as somebody else's", async () => {
+    const found = await brokenOf((api) => ({
+      async listOperations(request) {
+        const { operations, more } = await api.listOperations(request);
+        return { operations: operations.map((each) => ({ ...each, outside: create(DoneOutsideSchema) })), more };
+      },
+    }));
+    assert.deepEqual(found, ["all that was done is listed, as it was sent, in the order of keys"]);
+  });
 
   it("tries nothing of a gateway that cannot do it, and says why", async () => {
     const api = new GatewayConnectorApi(simulator);

@@ -416,6 +416,12 @@ const processes: readonly Example[] = [
     summary: "Stock and money do not agree, findings: 2 (shop)",
   },
   {
+    alert: "DoneOutside",
+    at: "5m",
+    ...one(`ordermesh_verify_outside_operations{${shop}, job="verify"}`, "1x5", "0x5"),
+    summary: "Done at the card gateway without us within a week: 1 (shop)",
+  },
+  {
     alert: "BooksUnchecked",
     at: "1600m",
     ...one(`ordermesh_verify_last_run_timestamp_seconds{${shop}, job="verify"}`, "0x1600", "0x700 42000x900"),

@@ -8,7 +8,7 @@ import { pushgatewayProgram } from "../prometheus.ts";
 import { Monitoring } from "./monitoring.ts";
 
 const rests = [{ status: "preparing", orders: 1, longestSeconds: 90 }];
-const result = { findings: 2, checks: 9, underway: 1, rests, seconds: 0.5 };
+const result = { findings: 2, checks: 9, underway: 1, rests, outside: 0, seconds: 0.5 };
 
 describe("the result of a verification", () => {
   it("takes the place of the one before", { timeout: 60_000 }, async () => {

@@ -26,7 +26,7 @@ async function killInTurn(stack: Stack): Promise<void> {
   }
 }
 
-/** What Stripe has captured and the connector does not know of must be said. */
+/** What Stripe has captured and the connector does not know of must be said, and what was asked for and is taken for somebody else's. */
 async function assertDifferenceIsFound(stack: Stack): Promise<void> {
   const client = new pg.Client({ connectionString: stack.databaseUrl("stripe", "postgres") });
   await client.connect();
@@ -35,9 +35,12 @@ async function assertDifferenceIsFound(stack: Stack): Promise<void> {
   const { rows } = await client.query<{ intent_id: string }>(
     `update gateway_authorization set captured = captured - 1, voided = voided + 1 where key in (${one}) returning intent_id`,
   );
+  const captures = "select key from gateway_operation where kind = 'capture' and state = 'approved'";
+  await client.query(`update gateway_operation set outside = true where key in (${captures} limit 1)`);
   await client.end();
-  const [wrong = "", ...more] = await compareWithStripe(stack, 0);
+  const [wrong = "", other = "", ...more] = await compareWithStripe(stack, 0);
   assert.match(wrong, new RegExp(`^payment ${rows[0]?.intent_id} of .* at Stripe, and .* for the connector$`));
+  assert.match(other, /^a CAPTURE of ours, pi_\w+, is taken for somebody else's$/);
   assert.deepEqual(more, []);
 }
 

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { ListedOperationSchema } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
+import { GatewayOperationKind } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { encodeId } from "#platform/id.ts";
 import { type Balance, takeBalance } from "../src/balance/balance.ts";
+import type { GatewayList } from "../src/balance/gateway-reader.ts";
+import { toVerification } from "../src/report/push.ts";
 import {
   id,
   openWorld,
@@ -685,6 +691,56 @@ describe("the books, read by roles that may only read", () => {
     const balance = await takeBalance(world.sources);
     await world.restore("shipping");
     assert.deepEqual(sentencesOf(balance), [says]);
+  });
+
+  /** The gateway, where somebody else has done something with an authorization of ours, or of nobody's. */
+  function withOutside(done: { reference: string; days?: number; authorizationKey?: string; declined?: boolean }[]) {
+    const listOperations: GatewayList["listOperations"] = async (request, options) => {
+      const page = await world.sources.gateway.listOperations(request, options);
+      const { afterKey = "", toKey = "" } = request;
+      const others = done.map(({ reference, days, authorizationKey, declined }, index) => {
+        const time = days === undefined ? undefined : timestampFromMs(Date.now() - days * 24 * 3_600_000);
+        return create(ListedOperationSchema, {
+          key: id(`f${index}0`),
+          kind: GatewayOperationKind.REFUND,
+          authorizationKey: authorizationKey ?? operationId(delivered, 0),
+          amount: { currency: "EUR", amount: 40n },
+          outcome: { result: declined ? { case: "declined", value: {} } : { case: "approved", value: {} } },
+          outside: { reference, ...(time && { time }) },
+        });
+      });
+      const here = others.filter(({ key }) => key > afterKey && (toKey === "" || key <= toKey) && !page.more);
+      const operations = [...page.operations, ...here].toSorted((a, b) => (a.key < b.key ? -1 : 1));
+      return { ...page, operations };
+    };
+    return { ...world.sources, gateway: { listOperations } };
+  }
+
+  it("are in balance when somebody refunds in the gateway's console, and say with which payment", async () => {
+    await world.restore();
+    const done = [
+      { reference: "re_old", days: 8 },
+      { reference: "re_new", days: 1 },
+      { reference: "re_failed", declined: true },
+    ];
+    const balance = await takeBalance(withOutside(done));
+    assert.deepEqual([sentencesOf(balance), balance.inBalance], [[], true]);
+    const { operations, recent, latest } = balance.outside;
+    assert.deepEqual([operations, recent, latest.length], [2, 1, 2]);
+    const payment = `payment ${encodeId(delivered.id)} of order ${named(delivered)}`;
+    assert.ok(
+      latest[0]?.startsWith(`somebody did a refund of 40 EUR with ${payment} at the gateway, without us (re_new,`),
+      latest[0],
+    );
+    assert.match(latest[1] ?? "", /re_old, as was learned at 20\d\d-.*Z\)$/);
+    assert.equal(toVerification(balance, 1).outside, 1);
+    assert.equal(toVerification(balance, 1).findings, 0);
+  });
+
+  it("are not when somebody did something at the gateway with what is not ours", async () => {
+    const balance = await takeBalance(withOutside([{ reference: "re_1", authorizationKey: id("999") }]));
+    const says = `the gateway did a refund with key ${encodeId(id("f00"))} that payments does not know`;
+    assert.deepEqual([sentencesOf(balance), balance.outside.operations], [[says], 0]);
   });
 
   it("are compared in part when told so: what is wrong is found there, and nowhere else", async () => {

@@ -146,6 +146,15 @@ export const serviceAlerts: RuleGroup = {
       description: "A customer may have been charged wrongly, or stock be promised that is not there.",
     },
     {
+      alert: "DoneOutside",
+      severity: "ticket",
+      expr: "max by (namespace) (ordermesh_verify_outside_operations) > 0",
+      lasts: "0m",
+      labels: { service: "verify" },
+      summary: "Done at the card gateway without us within a week: {{ $value }} ({{ $labels.namespace }})",
+      description: "Somebody refunded or captured in the gateway's console; our books do not have it.",
+    },
+    {
       alert: "BooksUnchecked",
       severity: "ticket",
       expr: "time() - max by (namespace) (ordermesh_verify_last_run_timestamp_seconds) > 26 * 3600",

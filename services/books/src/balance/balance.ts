@@ -7,6 +7,7 @@ import { type GatewayList, GatewayReader } from "./gateway-reader.ts";
 import { checkLevels, readSettled } from "./levels.ts";
 import { checkMoney } from "./money.ts";
 import { OrderRanges, type Readers } from "./order-ranges.ts";
+import { type Outside, OutsideTally } from "./outside.ts";
 import { checkCarrier } from "./parcels.ts";
 import type { Onward } from "./progress.ts";
 import { allIds, type IdRange } from "./range.ts";
@@ -20,6 +21,8 @@ export interface Balance {
   readonly underway: number;
   /** Where these stand, and for how long; the longest first. */
   readonly rests: readonly Rest[];
+  /** What was done at the gateway without us: no fault of ours. */
+  readonly outside: Outside;
   readonly inBalance: boolean;
   /** How many orders were compared. */
   readonly orders: number;
@@ -69,17 +72,17 @@ export async function takeBalance(
   await using opened = new AsyncDisposableStack();
   const readers: Partial<Record<AccountedService, Reader>> = {};
   for (const service of accountedServices) readers[service] = opened.use(await Reader.open(urls[service]));
-  const outside = { gateway: new GatewayReader(gateway), carrier: new CarrierReader(carrier) };
-  return await compare(readers as Readers, outside, options);
+  const world = { gateway: new GatewayReader(gateway), carrier: new CarrierReader(carrier) };
+  return await compare(readers as Readers, world, options);
 }
 
 /** Those of the world outside that are asked. */
-interface Outside {
+interface World {
   readonly gateway: GatewayReader;
   readonly carrier: CarrierReader;
 }
 
-async function compare(readers: Readers, { gateway, carrier }: Outside, options: BalanceOptions): Promise<Balance> {
+async function compare(readers: Readers, { gateway, carrier }: World, options: BalanceOptions): Promise<Balance> {
   const { ids = allIds, pageSize = 2_000, onProgress = () => undefined } = options;
   const isWhole = ids === allIds;
   const settled = await readers.inventory.moment(readSettled);
@@ -91,7 +94,9 @@ async function compare(readers: Readers, { gateway, carrier }: Outside, options:
     onProgress({ what: "orders", done: orders, of });
   }
   const page = { pageSize, onProgress };
-  const money = await checkMoney(readers.payments, gateway, { ids, ...page });
+  const tally = new OutsideTally();
+  const onOutside = tally.add.bind(tally);
+  const money = await checkMoney(readers.payments, gateway, { ids, ...page, onOutside });
   const others = isWhole
     ? [
         await checkCarrier(readers.shipping, carrier, page),
@@ -104,6 +109,7 @@ async function compare(readers: Readers, { gateway, carrier }: Outside, options:
     findings,
     underway: ranges.underway,
     rests: ranges.rests,
+    outside: tally.outside,
     inBalance: findings.every(({ wrong }) => wrong.length === 0),
     orders,
     isWhole,
@@ -111,7 +117,7 @@ async function compare(readers: Readers, { gateway, carrier }: Outside, options:
   };
 }
 
-function effortOf(readers: readonly Reader[], { gateway, carrier }: Outside): Effort {
+function effortOf(readers: readonly Reader[], { gateway, carrier }: World): Effort {
   return {
     mostRows: Math.max(gateway.mostRecords, carrier.mostParcels, ...readers.map(({ mostRows }) => mostRows)),
     longestMs: Math.max(...readers.map(({ longestMs }) => longestMs)),

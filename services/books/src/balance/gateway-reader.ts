@@ -1,9 +1,11 @@
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Client, ConnectError } from "@connectrpc/connect";
 import type {
   GatewayConnectorService,
   ListedOperation,
 } from "#gen/ordermesh/connectors/v1/gateway_connector_service_pb.js";
 import { GatewayOperationKind, type GatewayOutcome } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
+import { outsideId } from "#platform/redact/outside-text.ts";
 import { BooksError } from "./ask.ts";
 import { type IdRange, idBefore } from "./range.ts";
 
@@ -23,11 +25,15 @@ export interface GatewayRecord {
   readonly refunded: string;
   /** What is to be given free with the last operation. */
   readonly deferred: string;
+  /** What the gateway calls what was done there without us; null where we have asked for it. */
+  readonly outside: string | null;
+  /** When that was learned of; null where nobody says it. */
+  readonly learned: string | null;
 }
 
 /** The columns of {@link GatewayRecord}. */
 export const recordColumns = `key uuid, kind text, authorization_key uuid, currency text, amount bigint, state text,
-  captured bigint, voided bigint, refunded bigint, deferred bigint`;
+  captured bigint, voided bigint, refunded bigint, deferred bigint, outside text, learned timestamptz`;
 
 /** What the gateway did in a range of keys, or in the first part of it. */
 export interface GatewayPage {
@@ -38,6 +44,10 @@ export interface GatewayPage {
 
 /** How long one call may take, in milliseconds. */
 const timeoutMs = 30_000;
+/** What is shown of what a gateway calls something, in characters. */
+const longestReference = 64;
+/** The last moment that is written with a year of four digits. */
+const lastMs = Date.UTC(9_999, 11, 31);
 /** What a connector lists at once, at most. */
 const mostListed = 1_000;
 
@@ -88,7 +98,7 @@ function failure(why: string, cause?: unknown): BooksError {
   return new BooksError(`The connector of the card gateway does not say what was done: ${why}.`, { cause });
 }
 
-function toRecord({ key, kind, authorizationKey, amount, outcome, amounts }: ListedOperation): GatewayRecord {
+function toRecord({ key, kind, authorizationKey, amount, outcome, amounts, outside }: ListedOperation): GatewayRecord {
   if (!uuid.test(authorizationKey)) throw failure(`the key of the authorization of ${key} is none`);
   return {
     key,
@@ -101,6 +111,8 @@ function toRecord({ key, kind, authorizationKey, amount, outcome, amounts }: Lis
     voided: String(amounts?.voided ?? 0n),
     refunded: String(amounts?.refunded ?? 0n),
     deferred: String(amounts?.deferred ?? 0n),
+    outside: outside ? outsideId(outside.reference, longestReference) || "without a name" : null,
+    learned: toTime(outside?.time),
   };
 }
 
@@ -108,4 +120,10 @@ function stateOf(outcome: GatewayOutcome | undefined): GatewayRecord["state"] {
   const said = outcome?.result.case;
   if (said === "requiresAction") return "declined";
   return said === "approved" || said === "declined" ? said : "undecided";
+}
+
+/** What somebody else says may be no time that can be compared. */
+function toTime(time: Timestamp | undefined): string | null {
+  const ms = time ? timestampMs(time) : Number.NaN;
+  return ms > 0 && ms <= lastMs ? new Date(ms).toISOString() : null;
 }

@@ -1,6 +1,7 @@
 import type { Ask, Reader } from "./ask.ts";
 import { type Finding, maxNamed, Tally } from "./finding.ts";
 import { type GatewayPage, type GatewayReader, type GatewayRecord, recordColumns } from "./gateway-reader.ts";
+import { type OutsideOperation, readOutside } from "./outside.ts";
 import type { Onward } from "./progress.ts";
 import { allIds, endOfPage, type IdRange, pagesOf } from "./range.ts";
 
@@ -16,6 +17,8 @@ export interface GatewayOptions {
   /** Operations, and things that the gateway did, in a piece. */
   readonly pageSize: number;
   readonly onProgress: Onward;
+  /** Told what was done at the gateway without us, page by page. */
+  readonly onOutside?: ((operations: readonly OutsideOperation[]) => void) | undefined;
 }
 
 /** What the gateway is asked for an operation `o` of a payment `p`; null: nothing. What of a credit is given back, it pays back. */
@@ -50,7 +53,7 @@ const operations = { table: "payment_operation", column: "operation_id" } as con
 export async function checkGateway(
   reader: Reader,
   gateway: GatewayReader,
-  { ids, pageSize, onProgress }: GatewayOptions,
+  { ids, pageSize, onProgress, onOutside = () => undefined }: GatewayOptions,
 ): Promise<Finding[]> {
   const comparison = new GatewayComparison();
   const of = ids === allIds ? await reader.estimate(operations.table) : undefined;
@@ -63,7 +66,10 @@ export async function checkGateway(
   };
   let done = 0;
   for await (const range of pagesOf(ids, endOf)) {
-    done += await reader.moment((ask) => comparison.compare(ask, { ...range, ...looked }));
+    done += await reader.moment(async (ask) => {
+      onOutside(await readOutside(ask, looked.records));
+      return await comparison.compare(ask, { ...range, ...looked });
+    });
     onProgress({ what: "operations of the card gateway", done, of });
   }
   return comparison.findings;
@@ -167,7 +173,8 @@ async function findStrangers(ask: Ask, { records: given }: GatewayRange): Promis
   const rows = await ask<{ key: string; kind: string }>(
     `with ${records("$1")}
     select g.key, g.kind from gateway g left join payment_operation o on o.operation_id = g.key
-    where o.operation_id is null limit ${maxNamed}`,
+      left join payment_operation a on a.operation_id = g.authorization_key and a.kind = 'authorize' and g.outside is not null
+    where o.operation_id is null and a.operation_id is null limit ${maxNamed}`,
     [JSON.stringify(given)],
   );
   return rows.map(({ key, kind }) => `the gateway did a ${kind} with key ${key} that payments does not know`);

@@ -1,6 +1,6 @@
 import type { Ask, Reader } from "./ask.ts";
 import type { Finding } from "./finding.ts";
-import { checkGateway } from "./gateway.ts";
+import { checkGateway, type GatewayOptions } from "./gateway.ts";
 import type { GatewayReader } from "./gateway-reader.ts";
 import { LedgerComparison } from "./ledger.ts";
 import type { Onward } from "./progress.ts";
@@ -63,6 +63,7 @@ export interface MoneyOptions {
   /** Payments or operations in a piece. */
   readonly pageSize: number;
   readonly onProgress: Onward;
+  readonly onOutside?: GatewayOptions["onOutside"];
 }
 
 /** The ledger must explain every payment, sum to zero, and agree with what the gateway did. @throws BooksError */

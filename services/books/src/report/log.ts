@@ -30,7 +30,11 @@ export class ProgressLog {
  * Writes what was compared, what rests, and what came out: a line for each comparison, an error where something does not
  * agree. All sentences on one fault are in one line: the log leaves out lines that differ only in ids.
  */
-export function logBalance(logger: Pick<Logger, "info" | "error">, balance: Balance, result: Verification): void {
+export function logBalance(
+  logger: Pick<Logger, "info" | "warn" | "error">,
+  balance: Balance,
+  result: Verification,
+): void {
   for (const { checked, wrong } of balance.findings) {
     if (wrong.length === 0) logger.info(`in balance: ${checked}`);
     else logger.error(`NOT in balance: it is not so that ${checked}`, { "books.wrong": wrong });
@@ -38,6 +42,11 @@ export function logBalance(logger: Pick<Logger, "info" | "error">, balance: Bala
   for (const { status, state, step, orders, longestSeconds } of balance.rests) {
     const facts = { "orders.count": orders, "books.longest_seconds": longestSeconds };
     logger.info(`orders that are ${status}: ${state}${step ? ` at ${step}` : ""}`, facts);
+  }
+  const { outside } = balance;
+  if (outside.operations > 0) {
+    const done = { "books.outside": outside.latest, "books.outside_operations": outside.operations };
+    logger[outside.recent > 0 ? "warn" : "info"]("done at the card gateway without us", done);
   }
   const facts = {
     "books.checks": result.checks,

@@ -12,19 +12,25 @@ export interface Verification {
   readonly underway: number;
   /** Where these stand, and for how long. */
   readonly rests: readonly Omit<Rest, "state" | "step">[];
+  /** What was done at the gateway without us within the last week. */
+  readonly outside: number;
   readonly seconds: number;
 }
 
 /** The comparison as it is told. @param seconds how long it took */
-export function toVerification({ findings, underway, rests }: Balance, seconds: number): Verification {
+export function toVerification({ findings, underway, rests, outside }: Balance, seconds: number): Verification {
   const wrong = findings.reduce((count, finding) => count + finding.wrong.length, 0);
-  return { findings: wrong, checks: findings.length, underway, rests, seconds };
+  return { findings: wrong, checks: findings.length, underway, rests, outside: outside.recent, seconds };
 }
 
 /** How the pushed metrics are called, and what they mean. */
 export const verificationHelp = {
   findings: { name: "ordermesh_verify_findings", help: "What did not agree when stock and money were last compared." },
   checks: { name: "ordermesh_verify_checks", help: "Comparisons of the last run." },
+  outside: {
+    name: "ordermesh_verify_outside_operations",
+    help: "What people did at the card gateway with payments of ours, without us, and was learned of within the last week.",
+  },
   underway: {
     name: "ordermesh_verify_orders_underway",
     help: "Orders that had not come to their end in the last run.",
@@ -59,6 +65,7 @@ export async function pushVerification(url: string, result: Verification): Promi
     findings: result.findings,
     checks: result.checks,
     underway: result.underway,
+    outside: result.outside,
     seconds: result.seconds,
   };
   for (const [key, value] of Object.entries({ ...single, time: Date.now() / 1_000 })) {

@@ -189,6 +189,7 @@ function toListed(row: ListedRow): ListedOperation {
     amount: { currency, amount },
     outcome: toOutcome(outcomeOf(row) ?? { state: "processing" }),
     amounts: kind === "authorize" ? { captured, voided, refunded, deferred } : undefined,
+    outside: row.outside ? { reference: row.stripeId, time: timestampFromDate(row.createTime) } : undefined,
   });
 }
 

@@ -23,18 +23,19 @@ export interface Happening {
   readonly respondByTime: Date | undefined;
 }
 
-/** What kind of thing Stripe tells of, and which one: what became of it is asked for. */
-export interface Hint {
-  readonly of: "refund" | "intent" | "dispute";
-  readonly id: string;
-}
+/** What kind of thing Stripe tells of, and which one: what became of it is asked for. Of a payment that is captured also how much that was in all, as Stripe counts. */
+export type Hint =
+  | { readonly of: "refund" | "intent" | "dispute"; readonly id: string }
+  | { readonly of: "capture"; readonly id: string; readonly received: bigint };
 
 /** The types of events that are listened to. */
 export const listenedTypes = [
+  "refund.created",
   "refund.updated",
   "refund.failed",
   "charge.expired",
   "payment_intent.canceled",
+  "payment_intent.succeeded",
   "charge.dispute.created",
   "charge.dispute.updated",
   "charge.dispute.closed",
@@ -52,11 +53,22 @@ const none = {
 
 /** What an event of Stripe's is about; undefined for one that says nothing to us. */
 export function hintOf({ type, data: { object } }: Stripe.Event): Hint | undefined {
-  const { id, payment_intent: intent } = object as { id?: unknown; payment_intent?: unknown };
+  const {
+    id,
+    payment_intent: intent,
+    amount_received: received,
+  } = object as {
+    id?: unknown;
+    payment_intent?: unknown;
+    amount_received?: unknown;
+  };
   if (!listenedTypes.some((one) => one === type) || typeof id !== "string") return undefined;
   if (type.startsWith("refund.")) return { of: "refund", id };
   if (type.startsWith("charge.dispute.")) return { of: "dispute", id };
   if (type === "payment_intent.canceled") return { of: "intent", id };
+  if (type === "payment_intent.succeeded") {
+    return Number.isSafeInteger(received) ? { of: "capture", id, received: BigInt(received as number) } : undefined;
+  }
   return typeof intent === "string" ? { of: "intent", id: intent } : undefined;
 }
 

@@ -18,6 +18,14 @@ export class LeaseLost extends Error {
   override readonly name = "LeaseLost";
 }
 
+/** What somebody else did with an authorization of ours. */
+export interface Outside extends Pick<Operation, "key" | "reference" | "currency" | "amount" | "code" | "stripeId"> {
+  readonly kind: "capture" | "refund";
+  readonly state: "approved" | "declined";
+  /** Of a capture: what Stripe has captured in all, as it counts. */
+  readonly received?: bigint;
+}
+
 /** A piece of what was done, in the order of keys. */
 export interface OperationPage {
   /** The last key before it; from the first one when it is empty. */
@@ -28,7 +36,8 @@ export interface OperationPage {
 }
 
 /** An operation that is listed; of an authorization with what became of it. */
-export type ListedRow = Operation & Partial<Pick<Authorization, "captured" | "voided" | "refunded">>;
+export type ListedRow = Operation &
+  Partial<Pick<Authorization, "captured" | "voided" | "refunded">> & { readonly createTime: Date };
 
 const operationColumns = selectList<Operation>(
   {
@@ -47,6 +56,7 @@ const operationColumns = selectList<Operation>(
     base: true,
     attempts: true,
     holdExpireTime: true,
+    outside: true,
   },
   "o",
 );
@@ -118,6 +128,13 @@ const others: SqlText = {
     where o.authorization_key = $1 and o.key <> $2 and o.state = 'sent' and o.kind in ('capture', 'void')`,
 };
 
+/** Also one that was found to have no effect, and is to be sent again: that may show late. */
+const openCapture: SqlText = {
+  name: "stripe_open_capture",
+  text: `select exists (select from gateway_operation o where o.authorization_key = $1 and o.kind = 'capture'
+      and (o.state = 'sent' or o.state = 'begun' and o.attempts > 0)) as "isOpen"`,
+};
+
 /** How long nothing was sent or failed, in milliseconds. */
 const quiet: SqlText = {
   name: "stripe_quiet",
@@ -142,9 +159,22 @@ const write: SqlText = {
     returning o.key`,
 };
 
+/** `$11` what Stripe has captured in all, where it is a capture. */
+const keepOutside: SqlText = {
+  name: "stripe_keep_outside",
+  text: `with held as (select key from gateway_authorization where key = $2 and lease_id = $3 for update),
+    moved as (update gateway_authorization a set received = greatest(a.received, $11) from held where a.key = held.key),
+    kept as (
+      insert into gateway_operation
+        (key, kind, authorization_key, order_id, card_token, reference, currency, amount, state, code, stripe_id, outside)
+      select $1, $4, held.key, '', '', $5, $6, $7, $8, $9, $10, true from held
+      on conflict (key) do update set state = excluded.state, code = excluded.code)
+    select key from held`,
+};
+
 const list: SqlText = {
   name: "stripe_list",
-  text: `select ${operationColumns}, a.captured, a.voided, a.refunded
+  text: `select ${operationColumns}, a.captured, a.voided, a.refunded, o.create_time as "createTime"
     from gateway_operation o left join gateway_authorization a on a.key = o.key
     where o.key > coalesce(nullif($1, ''), '00000000-0000-0000-0000-000000000000')::uuid
       and o.key <= coalesce(nullif($2, ''), 'ffffffff-ffff-ffff-ffff-ffffffffffff')::uuid
@@ -208,6 +238,12 @@ export class OperationRepository {
     return (await this.#database.query<Operation>(others, [authorizationKey, key])).map(toOperation);
   }
 
+  /** Whether a capture of an authorization may yet turn out to have had its effect. */
+  async hasOpenCapture(authorizationKey: string): Promise<boolean> {
+    const [row] = await this.#database.query<{ isOpen: boolean }>(openCapture, [authorizationKey]);
+    return row?.isOpen ?? false;
+  }
+
   /** How long ago the operation was last written down or sent, in milliseconds. */
   async quietMs(key: string): Promise<number> {
     const [row] = await this.#database.query<{ quietMs: number }>(quiet, [key]);
@@ -234,7 +270,17 @@ export class OperationRepository {
     if (isOver) throw new LeaseLost(`somebody else may work at the authorization ${key}`);
   }
 
-  /** What was asked for, in the order of keys. */
+  /** Writes down what somebody else did, as it was seen with the lease to stand. @throws LeaseLost */
+  async keepOutside({ id, authorizationKey }: Lease, done: Outside): Promise<void> {
+    const { key, kind, reference, currency, amount, state, code, stripeId, received = 0n } = done;
+    const rows = await this.#database.query(keepOutside, [
+      ...[key, authorizationKey, id, kind, reference, currency, amount],
+      ...[state, code, stripeId, received],
+    ]);
+    if (rows.length === 0) throw new LeaseLost(`somebody else works at the authorization ${authorizationKey}`);
+  }
+
+  /** What was asked for, and what others did, in the order of keys. */
   async list({ after, to, limit }: OperationPage): Promise<ListedRow[]> {
     return (await this.#database.query<ListedRow>(list, [after, to, limit])).map((row) => ({
       ...row,

@@ -40,6 +40,8 @@ export interface Operation extends Omit<Asked, "final"> {
   readonly attempts: number;
   /** Of an authorization: when Stripe gives free what is held. */
   readonly holdExpireTime: Date | undefined;
+  /** Whether somebody did it at Stripe, and nobody asked us. What became of the authorization leaves it out. */
+  readonly outside: boolean;
 }
 
 /** What became of an authorization. Amounts are minor units of ISO 4217. */

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type Stripe from "stripe";
 import type { Logger } from "#platform/log/logger.ts";
 import { NotNow } from "../webhook.ts";
 import type { HappeningRepository } from "./happening.repository.ts";
 import { disputed, type Hint, hintOf, holdEnded, refundFailed } from "./happening.ts";
 import type { StripeMetrics } from "./metrics.ts";
 import { type Lease, LeaseLost, type OperationRepository } from "./operation.repository.ts";
-import { type Authorization, leftOf } from "./operation.ts";
+import { type Authorization, leftOf, type Operation } from "./operation.ts";
+import { outsideCapture, outsideRefund } from "./outside.ts";
 import type { Answer } from "./stripe-answer.ts";
 import type { StripeRequests } from "./stripe-requests.ts";
 
@@ -44,6 +46,8 @@ export class StripeListener {
         return await this.#lookAtRefund(hint.id);
       case "intent":
         return await this.#lookAtIntent(hint.id);
+      case "capture":
+        return await this.#lookAtCapture(hint);
       case "dispute":
         return await this.#lookAtDispute(hint.id);
     }
@@ -96,7 +100,7 @@ export class StripeListener {
       if (!page) throw new NotNow("Stripe does not list what happened");
       for (const event of page.data) {
         const hint = hintOf(event);
-        if (hint) hints.set(hint.id, hint);
+        if (hint) hints.set(nameOf(hint), hint);
       }
       after = page.data.at(-1)?.id;
       more = page.has_more && after !== undefined;
@@ -107,16 +111,52 @@ export class StripeListener {
   async #lookAtRefund(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
     const refund = seen(await requests.retrieveRefund(id));
-    const key = refund?.metadata?.key ?? "";
-    const operation = uuid.test(key) ? await operations.find(key) : undefined;
-    const hasFailed = refund?.status === "failed" || refund?.status === "canceled";
-    if (!hasFailed || operation?.kind !== "refund") return;
+    if (!refund) return;
+    const operation = await this.#askedFor(refund);
+    if (!operation) return await this.#keepRefund(refund);
+    const { key } = operation;
+    const hasFailed = refund.status === "failed" || refund.status === "canceled";
+    if (!hasFailed) return;
     const code = refund.failure_reason ?? `refund_${refund.status}`;
     const happening = refundFailed(id, operation.authorizationKey, { key, code });
     await this.#alone(operation.authorizationKey, async (lease) => {
       // Of one that is not decided payments asks, and whoever looks then sees that it has failed.
       const now = await operations.find(key);
       if (now?.state === "approved") await happenings.revoke(lease, now, happening);
+    });
+  }
+
+  /** What a refund came of; undefined where nobody asked for it. */
+  async #askedFor({ id, metadata }: Stripe.Refund): Promise<Operation | undefined> {
+    const key = metadata?.key ?? "";
+    const asked = uuid.test(key) ? await this.#options.operations.find(key) : undefined;
+    return asked?.kind === "refund" && (asked.stripeId === "" || asked.stripeId === id) ? asked : undefined;
+  }
+
+  /** Somebody has made it at Stripe. While it is not decided, Stripe will tell of it again. */
+  async #keepRefund({ id, payment_intent: intent }: Stripe.Refund): Promise<void> {
+    const { requests, operations } = this.#options;
+    const known = await operations.findByIntent(idOf(intent));
+    if (!known) return;
+    // Who saw it earlier has written it down before it is seen again.
+    await this.#alone(known.key, async (lease) => {
+      const refund = seen(await requests.retrieveRefund(id));
+      const done = refund && outsideRefund(refund, known);
+      if (done) await operations.keepOutside(lease, done);
+    });
+  }
+
+  /** What was captured beyond what was asked for, somebody has captured at Stripe. What an open capture of ours has to do with it, whoever asks for that finds out. */
+  async #lookAtCapture({ id, received }: Hint & { readonly of: "capture" }): Promise<void> {
+    const { requests, operations } = this.#options;
+    const known = await operations.findByIntent(id);
+    if (!known || received <= known.received) return;
+    await this.#alone(known.key, async (lease, authorization) => {
+      if (received <= authorization.received) return;
+      if (await operations.hasOpenCapture(known.key)) return;
+      const intent = seen(await requests.retrieve(id));
+      const done = intent && outsideCapture(intent, authorization);
+      if (done) await operations.keepOutside(lease, done);
     });
   }
 
@@ -139,7 +179,7 @@ export class StripeListener {
   async #lookAtDispute(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
     const intent = seen(await requests.retrieveDispute(id))?.payment_intent;
-    const known = await operations.findByIntent((typeof intent === "string" ? intent : intent?.id) ?? "");
+    const known = await operations.findByIntent(idOf(intent));
     if (!known) return;
     // Who saw it earlier has written it down before it is seen again, so that what was told last is how it stands.
     await this.#alone(known.key, async (lease) => {
@@ -176,4 +216,14 @@ function seen<T>(answer: Answer<T>): T | undefined {
   if (answer.said === "done") return answer.value;
   if (answer.said === "refused" && answer.code === "resource_missing") return undefined;
   throw new NotNow(`Stripe does not say it (${answer.said})`);
+}
+
+/** What a thing of Stripe's names, which is shown or not; empty where it names none. */
+function idOf(named: string | { readonly id: string } | null | undefined): string {
+  return (typeof named === "string" ? named : named?.id) ?? "";
+}
+
+/** What is looked at once, however often Stripe told of it. */
+function nameOf(hint: Hint): string {
+  return hint.of === "capture" ? `${hint.id} ${hint.received}` : hint.id;
 }

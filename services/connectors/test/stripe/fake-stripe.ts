@@ -151,6 +151,20 @@ export class FakeStripe implements AsyncDisposable {
     return intent;
   }
 
+  /** Somebody refunds in Stripe's console: there is no key of ours, unless he has copied one. */
+  refundInConsole(intent: FakeIntent, amount: number, key = ""): FakeRefund {
+    const params = new URLSearchParams({ payment_intent: intent.id, amount: String(amount), "metadata[key]": key });
+    const refund = this.#refund(params);
+    this.happen("refund.created", refund);
+    return refund;
+  }
+
+  /** Somebody captures in Stripe's console, and gives the rest free. */
+  captureInConsole(intent: FakeIntent, amount: number): void {
+    this.#capture(intent, new URLSearchParams({ amount_to_capture: String(amount) }));
+    this.happen("payment_intent.succeeded", toIntent(intent, this.multicapture));
+  }
+
   /** The time of the hold is over. */
   expire(intent: FakeIntent): void {
     intent.held = 0;
@@ -256,7 +270,11 @@ export class FakeStripe implements AsyncDisposable {
     }
     const intent = this.intents.get(id) ?? missing();
     if (endpoint === "confirm") this.#confirm(intent);
-    if (endpoint === "capture") this.#capture(intent, params);
+    if (endpoint === "capture") {
+      this.#capture(intent, params);
+      if (this.tell && intent.status === "succeeded")
+        this.happen("payment_intent.succeeded", toIntent(intent, this.multicapture));
+    }
     if (endpoint === "cancel") {
       cancel(intent);
       if (this.tell) this.happen("payment_intent.canceled", toIntent(intent, this.multicapture));
@@ -353,7 +371,10 @@ export class FakeStripe implements AsyncDisposable {
   #refund(params: URLSearchParams): FakeRefund {
     const intent = this.intents.get(params.get("payment_intent") ?? "") ?? missing();
     const amount = Number(params.get("amount"));
-    if (amount > intent.received - intent.refunded) throw invalid("charge_already_refunded");
+    const left = intent.received - intent.refunded;
+    // Only of what is refunded whole Stripe says so by a code.
+    if (amount > left)
+      throw new Refusal(400, "invalid_request_error", left === 0 ? { code: "charge_already_refunded" } : {});
     intent.refunded += amount;
     const refund: FakeRefund = {
       id: `re_${this.refunds.size + 1}`,

@@ -3,11 +3,13 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { after, before, test } from "node:test";
 import Stripe from "stripe";
+import { GatewayOperationKind } from "#gen/ordermesh/connectors/v1/gateway_operation_pb.js";
 import { launch } from "#platform/process/runtime.ts";
 import { pageTokenSecret } from "#testing/secret.ts";
 import { until } from "#testing/until.ts";
 import type { ListedHappening } from "../../src/stripe/happening.repository.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
+import { OperationRepository } from "../../src/stripe/operation.repository.ts";
 import { type ComposedStripe, stripe } from "../../src/stripe/stripe.ts";
 import { NotNow } from "../../src/webhook.ts";
 import { authorization, change, clientOf, openWorld, said, settle, type World } from "./world.ts";
@@ -120,6 +122,160 @@ test("while an operation of the authorization may be under way, it is looked at 
   await slow.gateway.execute(change("capture", reference, 1_000n));
   await assert.rejects(slow.listener.look({ of: "intent", id: reference }), NotNow);
   assert.deepEqual(await listed(key), []);
+});
+
+/** What is listed of an authorization as done by somebody else: kind, amount, what Stripe calls it, what came of it. */
+async function outside(key: string): Promise<unknown[]> {
+  const { operations } = await clientOf(connector).listOperations({});
+  return operations.flatMap(({ authorizationKey, kind, amount, outside: done, outcome }) =>
+    done && authorizationKey === key
+      ? [[GatewayOperationKind[kind], amount?.amount, done.reference, outcome?.result.case, Boolean(done.time)]]
+      : [],
+  );
+}
+
+test("a refund that somebody made in the console is listed once, and what it leaves no room for is refused for good", async () => {
+  const { key, reference, intent } = await captured();
+  const ours = await refunded(reference, 100n);
+  const refund = world.fake.refundInConsole(intent, 700);
+  const hints = [refund.id, refund.id, ours.refund.id].map((id) => ({ of: "refund", id }) as const);
+  await Promise.all(hints.map((hint) => connector.listener.look(hint)));
+  await world.process().listener.look({ of: "refund", id: refund.id });
+  const listedOnce = [["REFUND", 700n, refund.id, "approved", true]];
+  assert.deepEqual(await outside(key), listedOnce);
+  const { operations } = await clientOf(connector).listOperations({});
+  const { amounts } = operations.find((operation) => operation.key === key) ?? {};
+  assert.deepEqual([amounts?.captured, amounts?.refunded], [1_000n, 100n], "what we did is told without it");
+  for (const [amount, code] of [
+    [300n, "invalid_request"],
+    [200n, "approved"],
+    [100n, "charge_already_refunded"],
+  ] as const) {
+    const asked = change("refund", reference, amount);
+    assert.equal(said(await settle(connector, asked)), code);
+    assert.equal(said(await connector.gateway.execute(asked)), code, "for good");
+  }
+  assert.deepEqual(await outside(key), listedOnce);
+  assert.deepEqual(await listed(key), []);
+});
+
+test("a second refund for a key of ours is none that we asked for", async () => {
+  const { key, reference, intent } = await captured();
+  const { asked, refund: ours } = await refunded(reference, 100n);
+  const second = world.fake.refundInConsole(intent, 300, asked.key);
+  for (const { id } of [ours, second]) await connector.listener.look({ of: "refund", id });
+  assert.deepEqual(await outside(key), [["REFUND", 300n, second.id, "approved", true]]);
+  second.status = "failed";
+  await connector.listener.look({ of: "refund", id: second.id });
+  assert.deepEqual(await outside(key), [["REFUND", 300n, second.id, "declined", true]]);
+  assert.equal(said(await connector.gateway.execute(asked)), "approved");
+  assert.deepEqual(await listed(key), []);
+});
+
+test("a refund of ours is nobody else's, whatever is known of it when Stripe tells", async () => {
+  const { key, reference } = await captured();
+  const slow = world.process({ STRIPE_SETTLE_MS: "60000", STRIPE_ANSWER_WITHIN_MS: "50" });
+  world.fake.fault("refund", "after", "after");
+  const lost = change("refund", reference, 300n);
+  await slow.gateway.execute(lost);
+  const asked = change("refund", reference, 200n);
+  const look = async () => {
+    const ours = [...world.fake.refunds.values()].filter(({ payment_intent: intent }) => intent === reference);
+    assert.equal(ours.length, 2);
+    for (const { id } of ours) await connector.listener.look({ of: "refund", id });
+  };
+  const { requests } = slow;
+  const refund = requests.refund.bind(requests);
+  requests.refund = async (...given) => {
+    const answer = await refund(...given);
+    await look();
+    return answer;
+  };
+  assert.equal(said(await slow.gateway.execute(asked)), "approved");
+  assert.equal(said(await settle(connector, lost)), "approved");
+  await look();
+  assert.deepEqual([await outside(key), await listed(key)], [[], []]);
+});
+
+test("who saw a refund of the console's succeed does not write so once it has failed", async () => {
+  const { key, intent } = await captured();
+  const { id } = world.fake.refundInConsole(intent, 400);
+  const slow = world.process();
+  const retrieve = slow.requests.retrieveRefund.bind(slow.requests);
+  let seen = 0;
+  slow.requests.retrieveRefund = async (given) => {
+    const answer = await retrieve(given);
+    seen += 1;
+    if (seen === 1) {
+      Object.assign(world.fake.refunds.get(id) ?? {}, { status: "failed" });
+      await connector.listener.look({ of: "refund", id });
+    }
+    return answer;
+  };
+  await slow.listener.look({ of: "refund", id });
+  assert.deepEqual(await outside(key), [["REFUND", 400n, id, "declined", true]]);
+});
+
+test("a refund of the console's is listed once it has succeeded, and as declined once it has failed", async () => {
+  const { key, intent } = await captured();
+  const refund = world.fake.refundInConsole(intent, 400);
+  const look = async (status: string) => {
+    refund.status = status;
+    await connector.listener.look({ of: "refund", id: refund.id });
+    return await outside(key);
+  };
+  assert.deepEqual(await look("pending"), []);
+  assert.deepEqual(await look("succeeded"), [["REFUND", 400n, refund.id, "approved", true]]);
+  assert.deepEqual(await look("failed"), [["REFUND", 400n, refund.id, "declined", true]]);
+  assert.deepEqual(await listed(key), [], "payments did not ask for it, and is told nothing");
+  const { operations } = await clientOf(connector).listOperations({});
+  assert.equal(operations.find((operation) => operation.key === key)?.amounts?.refunded, 0n);
+});
+
+test("what somebody did in the console is found by looking, and captures of ours are refused for good", async () => {
+  const [{ key, reference, intent }, paid] = [await captured(0n), await captured()];
+  world.fake.captureInConsole(intent, 600);
+  const refund = world.fake.refundInConsole(paid.intent, 200);
+  await connector.listener.sweep(goesOn);
+  await connector.listener.sweep(goesOn);
+  assert.deepEqual(await outside(paid.key), [["REFUND", 200n, refund.id, "approved", true]]);
+  assert.deepEqual(await outside(key), [["CAPTURE", 600n, reference, "approved", true]]);
+  assert.equal(said(await settle(connector, change("capture", reference, 500n))), "hold_ended");
+  assert.equal(said(await settle(connector, change("refund", reference, 100n))), "amount_exceeds_capture");
+  assert.deepEqual(await outside(key), [["CAPTURE", 600n, reference, "approved", true]]);
+});
+
+test("what somebody captured is listed while a capture of ours is not sent yet", async () => {
+  const { key, reference, intent } = await captured(0n);
+  const asked = change("capture", reference, 500n);
+  await new OperationRepository(world.test.database, 1_000).begin(asked);
+  world.fake.captureInConsole(intent, 600);
+  await connector.listener.sweep(goesOn);
+  assert.equal(said(await settle(connector, asked)), "hold_ended");
+  assert.deepEqual(await outside(key), [["CAPTURE", 600n, reference, "approved", true]]);
+});
+
+test("a capture of ours is nobody else's, whatever is known of it when Stripe tells", async () => {
+  const hint = (intent: { id: string; received: number }) =>
+    ({ of: "capture", id: intent.id, received: BigInt(intent.received) }) as const;
+  const done = await captured();
+  await connector.listener.look(hint(done.intent));
+  const lost = await captured(0n);
+  const slow = world.process({ STRIPE_SETTLE_MS: "60000", STRIPE_ANSWER_WITHIN_MS: "50" });
+  world.fake.fault("capture", "after", "after");
+  const asked = change("capture", lost.reference, 1_000n);
+  await slow.gateway.execute(asked);
+  await connector.listener.look(hint(lost.intent));
+  const late = await captured(0n);
+  world.fake.fault("capture", "hangs");
+  const second = change("capture", late.reference, 1_000n);
+  await connector.gateway.execute(second);
+  await until(async () => (await connector.gateway.find(second)).state === "not_executed", "it is taken for not done");
+  await until(async () => late.intent.received === 1_000, "its effect shows late");
+  await connector.listener.look(hint(late.intent));
+  for (const { key } of [done, lost, late]) assert.deepEqual(await outside(key), []);
+  assert.equal(said(await settle(connector, asked)), "approved");
+  assert.equal(said(await settle(connector, second)), "approved");
 });
 
 test("a dispute is told of as it stands, each time that it stands otherwise", async () => {

@@ -6,6 +6,7 @@ import { quietLogger } from "#testing/logger.ts";
 import { dead, Life } from "#testing/mortal.ts";
 import { CustomerRepository } from "../../src/stripe/customer.repository.ts";
 import { HappeningRepository } from "../../src/stripe/happening.repository.ts";
+import { type Hint, hintOf } from "../../src/stripe/happening.ts";
 import type { Rules } from "../../src/stripe/judgement.ts";
 import { StripeMetrics } from "../../src/stripe/metrics.ts";
 import { OperationRepository, type Statements } from "../../src/stripe/operation.repository.ts";
@@ -18,8 +19,14 @@ import { NotNow } from "../../src/webhook.ts";
 import { aCard, authorization, change, customersOf, openWorld, said, settingsOf, settle, type World } from "./world.ts";
 
 let world: World;
+/** What Stripe has told of the payments of one try. */
+const told: Hint[] = [];
 before(async () => {
   world = await openWorld();
+  world.fake.tell = (payload) => {
+    const hint = hintOf(JSON.parse(payload));
+    if (hint) told.push(hint);
+  };
 });
 after(() => world?.[Symbol.asyncDispose]());
 
@@ -54,12 +61,24 @@ function listener(life: Life): StripeListener {
 
 const healthy = (settleMs = 0) => ({ gateway: process(new Life(Number.POSITIVE_INFINITY), settleMs) });
 
+/** Looks at all that Stripe has told: nothing of it was somebody else. */
+async function hear(): Promise<void> {
+  for (const hint of told) {
+    await listener(new Life(Number.POSITIVE_INFINITY))
+      .look(hint)
+      .catch((error: unknown) => assert.ok(error instanceof NotNow));
+  }
+  const outside = "select kind from gateway_operation where outside union all select kind from gateway_event";
+  assert.deepEqual(await world.test.database.query(outside), []);
+}
+
 /** Does an operation with a process that dies later each time, until one lives; returns how many there were. */
 async function dyingEverywhere(
   make: () => Promise<{ asked: Asked; check: () => void }>,
   outcome = "approved",
 ): Promise<number> {
   for (let diesAt = 0; ; diesAt += 1) {
+    told.length = 0;
     const { asked, check } = await make();
     const life = new Life(diesAt);
     const first = await process(life)
@@ -69,7 +88,9 @@ async function dyingEverywhere(
       });
     // Nothing rests on what Stripe remembers of keys.
     world.fake.forgetKeys();
+    await hear();
     assert.equal(said(await settle(healthy(), asked, true)), outcome, `dies at line ${diesAt}`);
+    await hear();
     check();
     if (!life.over) {
       assert.ok(first);
@@ -127,14 +148,16 @@ test("an authorization that cannot be used holds nothing", async () => {
 });
 
 test("a capture takes its amount once", async () => {
-  await dyingEverywhere(async () => {
-    const { key, reference } = await held(200n);
-    const check = () => {
-      const { received, held: left } = world.fake.intentOf(key);
-      assert.deepEqual([received, left], [500, 500]);
-    };
-    return { asked: change("capture", reference, 300n), check };
-  });
+  for (const amount of [300n, 800n]) {
+    await dyingEverywhere(async () => {
+      const { key, reference } = await held(200n);
+      const check = () => {
+        const { received, held: left } = world.fake.intentOf(key);
+        assert.deepEqual([received, left], [200 + Number(amount), 800 - Number(amount)]);
+      };
+      return { asked: change("capture", reference, amount), check };
+    });
+  }
 });
 
 test("a void gives free what is left", async () => {
@@ -192,6 +215,33 @@ test("what happened by itself is written down once", async () => {
       over = life.over;
       const page = await healthy().gateway.list({ after: "", to: "", limit: 1_000 });
       assert.equal(page.find((row) => row.key === key)?.refunded ?? 0n, 0n);
+    }
+  }
+});
+
+test("what somebody did in the console is written down once", async () => {
+  for (const kind of ["refund", "capture"] as const) {
+    for (let diesAt = 0, over = true; over; diesAt += 1) {
+      const { key } = await held(kind === "refund" ? 300n : 0n);
+      const intent = world.fake.intentOf(key);
+      told.length = 0;
+      if (kind === "refund") world.fake.refundInConsole(intent, 100);
+      else world.fake.captureInConsole(intent, 100);
+      const [hint] = told;
+      assert.ok(hint);
+      const life = new Life(diesAt);
+      await listener(life)
+        .look(hint)
+        .catch((error: unknown) => assert.ok(error === dead || error instanceof NotNow));
+      await listener(new Life(Number.POSITIVE_INFINITY)).look(hint);
+      const page = await healthy().gateway.list({ after: "", to: "", limit: 1_000 });
+      const outside = page.filter((row) => row.outside && row.authorizationKey === key);
+      assert.deepEqual(
+        outside.map((row) => [row.kind, row.amount, row.state]),
+        [[kind, 100n, "approved"]],
+        `dies at line ${diesAt}`,
+      );
+      over = life.over;
     }
   }
 });

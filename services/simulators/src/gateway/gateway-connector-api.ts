@@ -156,5 +156,6 @@ function toListed(row: RecordRow): ListedOperation {
     amount: { currency, amount },
     outcome: toOutcome({ state: remainingMs > 0 ? "processing" : "decided", record }),
     amounts: kind === "authorize" ? { captured, voided, refunded, deferred } : undefined,
+    outside: undefined,
   });
 }

@@ -3,6 +3,7 @@ import { OperationsMigration } from "./0001-operations.ts";
 import { EventsMigration } from "./0002-events.ts";
 import { CustomersMigration } from "./0003-customers.ts";
 import { DisputeIndex } from "./0004-dispute-index.ts";
+import { OutsideMigration } from "./0005-outside.ts";
 
 /** The schema of the connector to Stripe, oldest change first. */
 export const migrations: MigrationsList = [
@@ -10,4 +11,5 @@ export const migrations: MigrationsList = [
   { name: "0002-events", class: EventsMigration },
   { name: "0003-customers", class: CustomersMigration },
   { name: "0004-dispute-index", class: DisputeIndex },
+  { name: "0005-outside", class: OutsideMigration },
 ];

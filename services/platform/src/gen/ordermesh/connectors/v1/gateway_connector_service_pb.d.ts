@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { AuthorizationAmounts, GatewayAmount, GatewayOperation, GatewayOperationKind, GatewayOutcome } from "./gateway_operation_pb.js";
 import type { GatewayEvent } from "./gateway_event_pb.js";
 
@@ -347,11 +347,18 @@ export declare type ListedOperation = Message<"ordermesh.connectors.v1.ListedOpe
   outcome?: GatewayOutcome | undefined;
 
   /**
-   * Of an authorization: what the gateway has made of it, in whatever way.
+   * Of an authorization: what became of it by what payments asked for. What was done outside is not in it.
    *
    * @generated from field: ordermesh.connectors.v1.AuthorizationAmounts amounts = 6;
    */
   amounts?: AuthorizationAmounts | undefined;
+
+  /**
+   * Present where payments did not ask for it: somebody did it at the gateway. A capture, or a refund, of an authorization that payments did ask for.
+   *
+   * @generated from field: ordermesh.connectors.v1.DoneOutside outside = 7;
+   */
+  outside?: DoneOutside | undefined;
 };
 
 /**
@@ -359,6 +366,33 @@ export declare type ListedOperation = Message<"ordermesh.connectors.v1.ListedOpe
  * Use `create(ListedOperationSchema)` to create a new message.
  */
 export declare const ListedOperationSchema: GenMessage<ListedOperation>;
+
+/**
+ * Something that was done at the gateway without payments, by a person in its console for example. The books say so.
+ *
+ * @generated from message ordermesh.connectors.v1.DoneOutside
+ */
+export declare type DoneOutside = Message<"ordermesh.connectors.v1.DoneOutside"> & {
+  /**
+   * What the gateway calls it, so that it can be found there; the first 64 characters are shown.
+   *
+   * @generated from field: string reference = 1;
+   */
+  reference: string;
+
+  /**
+   * When the connector learned of it: people are told for a week from then on, and without it as long as it is listed.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message ordermesh.connectors.v1.DoneOutside.
+ * Use `create(DoneOutsideSchema)` to create a new message.
+ */
+export declare const DoneOutsideSchema: GenMessage<DoneOutside>;
 
 /**
  * What becomes of the void of a part.
@@ -447,7 +481,7 @@ export declare const GatewayConnectorService: GenService<{
   },
   /**
    * Lists what the gateway has done, all of it, in the order of keys: the books compare it with what payments has written down. What was done at the
-   * gateway without payments belongs to it, under a key that the connector gives it. What had no effect may be left out.
+   * gateway without payments belongs to it, as `outside`, under a key that the connector gives it. What had no effect may be left out.
    *
    * @generated from rpc ordermesh.connectors.v1.GatewayConnectorService.ListOperations
    */
