@@ -7,7 +7,7 @@ const askedNowAndThen = new Set(["idempotency_unscoped"]);
 
 /** Passes statements on and keeps them. */
 export class Recorded implements Queryable {
-  readonly statements: { text: string; values: readonly unknown[] }[] = [];
+  readonly statements: { text: string; values: readonly unknown[]; prepared: boolean }[] = [];
   readonly #database: Database;
 
   constructor(database: Database) {
@@ -20,18 +20,22 @@ export class Recorded implements Queryable {
   }
 
   query<R extends object>(sql: SqlText | string, values: readonly unknown[] = []): Promise<R[]> {
-    const { name, text } = typeof sql === "string" ? { name: "", text: sql } : sql;
-    if (!askedNowAndThen.has(name)) this.statements.push({ text, values });
+    const { name, text, prepared = true } = typeof sql === "string" ? { name: "", text: sql, prepared: false } : sql;
+    if (!askedNowAndThen.has(name)) this.statements.push({ text, values, prepared });
     return this.#database.query<R>(sql, values);
   }
 
-  /** The plans of what ran since this was last asked; without sequential scans if there is any other way. */
-  async plans(settings = "set local enable_seqscan = off"): Promise<string> {
+  /**
+   * The plans of what ran since this was last asked, with the settings of the database: of what is prepared the one that is kept,
+   * whatever the values are.
+   */
+  async plans(settings = ""): Promise<string> {
     const plans: string[] = [];
-    for (const { text, values } of this.statements.splice(0)) {
+    for (const { text, values, prepared } of this.statements.splice(0)) {
+      const explain = prepared ? `explain (generic_plan) ${text}` : `explain ${text}`;
       const rows = await this.#database.transaction(async (tx) => {
-        await tx.query(settings);
-        return tx.query<{ "QUERY PLAN": string }>(`explain ${text}`, values);
+        if (settings !== "") await tx.query(settings);
+        return tx.query<{ "QUERY PLAN": string }>(explain, prepared ? [] : values);
       });
       plans.push(rows.map((row) => row["QUERY PLAN"]).join("\n"));
     }

@@ -76,7 +76,7 @@ describe("the schema of orders", () => {
   for (const [name, filter, index] of lists) {
     it(`has an index in the order of the list by ${name}`, async () => {
       await new OrderRepository(recorded).list({ ...everything, ...filter }, page);
-      const plan = await recorded.plans("set local enable_seqscan = off; set local enable_sort = off");
+      const plan = await recorded.plans("set local enable_sort = off");
       assert.match(plan, new RegExp(`Index Scan.* using ${index} on customer_order`));
       assert.match(plan, /order_line_pkey/);
       assert.doesNotMatch(plan, /Seq Scan/);
@@ -97,7 +97,7 @@ describe("the schema of orders", () => {
         page,
       );
       await recorded.query(statement, values);
-      const plan = await recorded.plans("set local enable_seqscan = off; set local enable_sort = off");
+      const plan = await recorded.plans("set local enable_sort = off");
       assert.match(plan, new RegExp(`Index Scan.* using ${index} on order_return`));
       for (const other of ["order_return_line_pkey", "order_return_text_pkey", "customer_order_pkey"])
         assert.match(plan, new RegExp(other));
@@ -107,7 +107,7 @@ describe("the schema of orders", () => {
 
   it("finds and moves orders by their key even with a plan made for an empty table", async () => {
     await new OrderRepository(recorded).find([newId(), newId()]);
-    assert.match(await recorded.plans("set local enable_seqscan = on"), /customer_order_pkey/);
+    assert.match(await recorded.plans(), /customer_order_pkey/);
     const origin = { actor: "", requestId: "", traceId: "" };
     const move = { to: "confirmed", failure: undefined, shipments: undefined, origin } as const;
     await transitionOrders(recorded, [{ orderId: newId(), ...move }]);
@@ -310,9 +310,10 @@ describe("the schema of orders", () => {
     it(`has indexes for ${name}`, async () => {
       recorded.taken();
       await run();
-      const plan = await recorded.plans("set local enable_seqscan = off; set local enable_sort = off");
+      const plan = await recorded.plans("set local enable_sort = off");
       for (const index of indexes) assert.match(plan, index);
-      assert.doesNotMatch(plan, /Seq Scan/);
+      assert.doesNotMatch(plan, /Seq Scan|Hash Join|Merge Join/);
+      assert.doesNotMatch(plan, /using (customer_order|order_event)_pkey on .*\n(?!\s+Index Cond)/);
     });
   }
 

@@ -176,7 +176,7 @@ export class OrderApi implements ServiceImpl<typeof OrderService> {
   async #createAndWait(order: KeyedOrder, { signal }: HandlerContext): Promise<Order> {
     const { intake, follower } = this.#options;
     using following = follower.follow(order.orderId);
-    const { orderId, order: accepted } = await intake.accept(order, { signal });
+    const { orderId, order: accepted } = await intake.accept(order, { signal, patient: true });
     const patience = { forMs: patienceMs(maxDecisionMs), signal };
     if (!accepted) return follower.decided(orderId, patience);
     return (await following.until(isAnswered, patience)) ?? follower.get(orderId);

@@ -47,7 +47,7 @@ const backlogColumns = selectList<Backlog>({
   ),
 });
 
-const backlog: SqlText = { name: "episode_backlog", prepared: false, text: `select ${backlogColumns}` };
+const backlog: SqlText = { name: "episode_backlog", text: `select ${backlogColumns}` };
 
 const isInLine = "status = 'pending' and waits_for is null and review_time is null and back_order_time is null";
 
@@ -62,7 +62,6 @@ const lineColumns = selectList<Line>({
 /** Ids sort by the time of creation. */
 const line: SqlText = {
   name: "order_line_up",
-  prepared: false,
   text: `select ${lineColumns} from customer_order where order_id >= $1`,
 };
 
@@ -76,7 +75,6 @@ interface Waiting {
 
 const parked: SqlText = {
   name: "parked_count",
-  prepared: false,
   text: `select split_part(parked_step, ':', 1) as name, count(*)::int as orders,
       extract(epoch from now() - min(park_time))::float8 as seconds
     from customer_order where park_time is not null group by 1`,
@@ -84,7 +82,6 @@ const parked: SqlText = {
 
 const waiting: SqlText = {
   name: "waiting_count",
-  prepared: false,
   text: `select waits_for as name, count(*)::int as orders,
       coalesce(extract(epoch from now() - min(wait_time)), 0)::float8 as seconds
     from customer_order where waits_for is not null group by 1`,

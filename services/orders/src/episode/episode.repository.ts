@@ -33,12 +33,10 @@ const cancellationOf = (orderId: string) =>
  * order without events is left alone. Whatever else happened to an order goes with it. One whose cancellation was accepted between
  * the look at the events and the lock of its row is left for the next claim, which sees the event: it would be carried as if
  * nobody had withdrawn it. An order with which episodes failed
- * goes alone, so that it takes no others with it. Each order counts its episodes: whom the saga asks knows the later one by it. Not
- * prepared: see the transition of orders.
+ * goes alone, so that it takes no others with it. Each order counts its episodes: whom the saga asks knows the later one by it.
  */
 const claimOf = (haste: Haste): SqlText => ({
   name: `episode_claim_${haste}`,
-  prepared: false,
   // biome-ignore lint/plugin/sql: made of a haste, of which there are two
   text: `with room as materialized (
     select count(*) < $5 or not exists (
@@ -98,7 +96,6 @@ const claims: Readonly<Record<Haste, SqlText>> = { prompt: claimOf("prompt"), re
 /** Takes on starts that were not acknowledged; others leave them alone for a while. */
 const repeat: SqlText = {
   name: "episode_repeat",
-  prepared: false,
   text: `with due as materialized (
     select episode_id, order_ids from episode
     where ack_time is null and lease_time < now() - $1 * interval '1 millisecond'

@@ -129,7 +129,6 @@ const unheardSeconds = 30;
 /** Shares with the transition of orders what becomes of their status; only the episode that has an order may settle it. */
 const settle: SqlText = {
   name: "order_settle",
-  prepared: false,
   text: `with ${changeOrders({
     input,
     columns:

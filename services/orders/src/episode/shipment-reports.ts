@@ -28,7 +28,6 @@ const input = writtenColumns<ReportRow>({ n: "int", order_id: "uuid", event_id: 
  */
 const insert: SqlText = {
   name: "shipment_report_insert",
-  prepared: false,
   text: `with known as materialized (
     select i.*, o.* from json_to_recordset($1::json) as i(${input.typed}) cross join lateral (
       select saga_id = customer_order.order_id as carried from customer_order

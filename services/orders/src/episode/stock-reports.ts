@@ -15,7 +15,6 @@ import { eventIds } from "./order-event.ts";
  */
 const insert: SqlText = {
   name: "stock_report_insert",
-  prepared: false,
   text: `with known as materialized (
     select i.n, i.order_id, o.pending, o.waits from json_to_recordset($1::json) as i(n int, order_id uuid)
     cross join lateral (

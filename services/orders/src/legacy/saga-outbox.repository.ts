@@ -8,12 +8,10 @@ import { type SagaOrderRow, sagaOrderColumns, toNewOrder, withLines } from "../o
 
 /**
  * Takes on whole batches and leaves a mark on them, which keeps the relays of other replicas away for a while. A relay that
- * had to wait for a row judges it anew, and its batch with it, because the batches' rows are marked in one statement. Not
- * prepared: see the transition of orders.
+ * had to wait for a row judges it anew, and its batch with it, because the batches' rows are marked in one statement.
  */
 const claim: SqlText = {
   name: "saga_outbox_claim",
-  prepared: false,
   text: `with due as (
     select distinct saga_id from customer_order
     where dispatch_time is null and saga_id < $1
@@ -39,7 +37,6 @@ const ofSaga: SqlText = {
 
 const acknowledge: SqlText = {
   name: "saga_outbox_acknowledge",
-  prepared: false,
   text: `with locked as materialized (
     select order_id from customer_order where saga_id = any($1::uuid[]) and dispatch_time is null
     order by order_id for no key update

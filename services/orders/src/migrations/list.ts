@@ -30,6 +30,7 @@ import { Events } from "./0030-events.ts";
 import { EventIndex } from "./0031-event-index.ts";
 import { Exchanges } from "./0032-exchanges.ts";
 import { ExchangeIndex } from "./0033-exchange-index.ts";
+import { Plans } from "./0034-plans.ts";
 
 /** All migrations, the oldest first. A name never changes once it is released. */
 export const migrations: MigrationsList = [
@@ -64,4 +65,5 @@ export const migrations: MigrationsList = [
   { name: "0031-event-index", class: EventIndex },
   { name: "0032_exchanges", class: Exchanges },
   { name: "0033_exchange_index", class: ExchangeIndex },
+  { name: "0034_plans", class: Plans },
 ];

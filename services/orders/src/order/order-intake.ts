@@ -32,6 +32,8 @@ export interface OrderIntakeOptions {
 
 /** Of one statement, roughly. */
 const maxBatchBytes = 256 * 1024;
+/** Between two inserts for callers who wait for the confirmation, in milliseconds: an episode begins less often than that. */
+const spacingMs = 50;
 
 /** Takes new orders: what arrives together is inserted by one statement. */
 export class OrderIntake {
@@ -45,6 +47,7 @@ export class OrderIntake {
       maxEntries: options.batchMax,
       maxBytes: maxBatchBytes,
       lanes: options.lanes,
+      spacingMs,
       keyOf: (order) => `${keyMethod(orderKeys, order)}/${order.requestId}`,
       sizeOf: sizeInBytes,
       run: replayable<SubmittedOrder, Accepted>({
@@ -64,7 +67,7 @@ export class OrderIntake {
   /**
    * Makes an order durable and has it carried.
    *
-   * @param patience until when the order may wait for its batch; by default until the call's deadline
+   * @param patience until when the order may wait for its batch, by default until the call's deadline, and whether it waits for company
    * @throws CUSTOMER_NOT_FOUND, REQUEST_ID_REUSED, OVERLOADED
    */
   async accept(order: KeyedOrder, patience?: SubmitOptions): Promise<Accepted> {

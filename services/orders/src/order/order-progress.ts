@@ -62,7 +62,6 @@ const stalledColumns = {
  */
 const stalled: SqlText = {
   name: "order_stalled",
-  prepared: false,
   text: `select ${selectList<StalledRow>(stalledColumns)} from customer_order o
     where status = $1 and order_id < $2 and update_time < now() - $3::float8 * interval '1 millisecond'
       and not exists (select from episode e where e.episode_id = o.episode_id and e.ack_time is not null
@@ -76,7 +75,6 @@ const stalled: SqlText = {
 /** Episodes last for seconds. Those that the worker does not have are no matter of one order: they are told by the alert on events. */
 const carried: SqlText = {
   name: "order_carried_long",
-  prepared: false,
   text: `select ${selectList<StalledRow>({ ...stalledColumns, seconds: "extract(epoch from now() - e.start_time)::float8" })}
     from episode e cross join lateral (
       select i.order_id, o.episode_id from unnest(e.order_ids) as i(order_id) cross join lateral (

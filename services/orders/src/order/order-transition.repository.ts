@@ -179,10 +179,8 @@ export const movedTypes = {
 
 const movedColumns = selectList<MovedRow>(movedTypes);
 
-/** Not prepared: a plan that was made while the table was small would scan the table for a long time after. */
 const transition: SqlText = {
   name: "order_transition",
-  prepared: false,
   text: `with ${changeOrders({
     input: writtenColumns<ChangeRow>(changeTypes),
     where: "i.moves or i.repacks",
@@ -219,7 +217,6 @@ const inherited = "customer_id, currency, traceparent, given_name, family_name, 
  */
 const transitionWithRests: SqlText = {
   name: "order_transition_rests",
-  prepared: false,
   text: `with ${changeOrders({
     input: restingColumns,
     columns: `, ${inherited}, shortage`,

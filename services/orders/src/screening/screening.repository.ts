@@ -57,7 +57,6 @@ const screenedColumns = selectList<ScreenedRow>({
 /** One index look-up of each for each order, whatever the size of the tables was when the plan was made. */
 const find: SqlText = {
   name: "screening_find",
-  prepared: false,
   text: `select ${screenedColumns} from unnest($1::uuid[]) with ordinality as i(order_id, n)
     cross join lateral (select * from customer_order where customer_order.order_id = i.order_id limit 1) o
     cross join lateral (select * from customer where customer.customer_id = o.customer_id limit 1) c
@@ -116,7 +115,6 @@ const countColumns = selectList<Counts & { readonly n: number }>({
 
 const count: SqlText = {
   name: "screening_count",
-  prepared: false,
   text: `select ${countColumns} from json_to_recordset($1::json) as i(${counted.typed})
     cross join lateral (select * from order_screening where order_screening.order_id = i.order_id limit 1) me`,
 };
@@ -140,7 +138,6 @@ const found = writtenColumns<FoundRow>({
 /** What was found once stays. Rows are locked in the order of their ids; the input is sorted. */
 const record: SqlText = {
   name: "screening_record",
-  prepared: false,
   text: `with input as materialized (
     select * from json_to_recordset($1::json) as i(${found.typed})
   ), locked as materialized (

@@ -126,11 +126,10 @@ const each = (form: (measure: string) => string, glue = ", ") => measures.map(fo
 
 /**
  * Puts orders into the counts as they are now, after taking out what was in there of them: so it may be done again at any time. $1 is the
- * generation, $2 has the ids; one that has no order any more is taken out. Not prepared, as a plan for an empty table would be kept.
+ * generation, $2 has the ids; one that has no order any more is taken out.
  */
 const count: SqlText = {
   name: "statistics_count",
-  prepared: false,
   text: `with given as materialized (
     select distinct order_id from unnest($2::uuid[]) as i(order_id)
   ), after as materialized (

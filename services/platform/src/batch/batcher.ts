@@ -30,6 +30,8 @@ export interface BatcherOptions<I, O> {
   readonly maxWaiting?: number;
   /** Lists that run at the same time; default 1. */
   readonly lanes?: number;
+  /** How far from the list before one begins in which nobody hurries, in milliseconds; default 0. */
+  readonly spacingMs?: number;
 }
 
 /** When a caller stops waiting. */
@@ -38,6 +40,8 @@ export interface SubmitOptions {
   readonly signal?: AbortSignal;
   /** Milliseconds since 1970; default: the deadline of the running call. */
   readonly deadline?: number;
+  /** Whether it may wait for company, as the caller waits for something slower anyway; default false. */
+  readonly patient?: boolean;
 }
 
 const retryAfterMs = 50;
@@ -45,7 +49,8 @@ const sweepEveryMs = 20;
 
 /**
  * Gathers the calls of many callers into batches. It adapts by itself: the first call goes with the next turn of the event
- * loop; what arrives while all lanes are busy goes together as soon as one is free. Every caller gets its own outcome.
+ * loop; what arrives while all lanes are busy goes together as soon as one is free. Where only patient ones wait, a batch keeps
+ * its distance from the one before, unless it is full. Every caller gets its own outcome.
  */
 export class Batcher<I, O> {
   readonly #options: BatcherOptions<I, O>;
@@ -53,6 +58,7 @@ export class Batcher<I, O> {
   readonly #maxBytes: number;
   readonly #maxWaiting: number;
   readonly #lanes: number;
+  readonly #spacingMs: number;
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #flush = () => this.#outside(() => this.#fillLanes());
   readonly #queue = new BatchQueue<I, O>();
@@ -60,6 +66,12 @@ export class Batcher<I, O> {
   readonly #waits;
   #running = 0;
   #scheduled = false;
+  /** Whether somebody waits who is not patient. */
+  #hurried = false;
+  /** When a batch was taken last, by `performance.now()`. */
+  #taken = Number.NEGATIVE_INFINITY;
+  /** Runs until patient entries have waited for company. */
+  #company: NodeJS.Timeout | undefined;
   #sweeper: NodeJS.Timeout | undefined;
   #drained: PromiseWithResolvers<void> | undefined;
 
@@ -69,6 +81,7 @@ export class Batcher<I, O> {
     this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#maxWaiting = options.maxWaiting ?? 10_000;
     this.#lanes = options.lanes ?? 1;
+    this.#spacingMs = options.spacingMs ?? 0;
     const labels = { batcher: options.name };
     this.#entries = listEntries.labels(labels);
     this.#waits = listWaits.labels(labels);
@@ -106,6 +119,7 @@ export class Batcher<I, O> {
       this.#queue.add(entry);
       if (options.signal) this.#watch(entry, options.signal);
       if (entry.deadline !== Number.POSITIVE_INFINITY) this.#expireLater();
+      if (!options.patient) this.#hurried = true;
       this.#schedule();
     });
   }
@@ -113,6 +127,8 @@ export class Batcher<I, O> {
   /** Takes nothing more and resolves once everything that waits has been answered. */
   drain(): Promise<void> {
     this.#drained ??= Promise.withResolvers<void>();
+    this.#hurried = true;
+    this.#schedule();
     this.#settleDrain();
     return this.#drained.promise;
   }
@@ -129,23 +145,33 @@ export class Batcher<I, O> {
     return new PlatformError(PlatformErrorReason.OVERLOADED, message, { queue: name }, { retryAfterMs });
   }
 
-  /** After the event loop's turn, so that all calls that came with it go together. */
+  /** After the event loop's turn, so that all calls that came with it go together; later where nobody hurries. */
   #schedule(): void {
-    if (this.#scheduled || this.#running >= this.#lanes) return;
+    if (this.#scheduled || this.#running >= this.#lanes || this.#queue.waiting === 0) return;
+    const company = this.#hurried ? 0 : this.#taken + this.#spacingMs - performance.now();
+    if (company > 0 && this.#queue.waiting < this.#maxEntries) {
+      this.#company ??= setTimeout(this.#flush, company);
+      return;
+    }
     this.#scheduled = true;
     setImmediate(this.#flush);
   }
 
   #fillLanes(): void {
     this.#scheduled = false;
+    clearTimeout(this.#company);
+    this.#company = undefined;
     while (this.#running < this.#lanes) {
       const batch = this.#queue.take(this.#maxEntries, this.#maxBytes);
       if (!batch[0]) break;
+      this.#taken = performance.now();
       this.#entries.observe(batch.length);
       this.#waits.observe((performance.now() - batch[0].since) / 1_000);
       this.#running += 1;
       void this.#runBatch(batch);
     }
+    // Who is left now has waited for a lane, or for an entry of the same key.
+    this.#hurried = this.#queue.waiting > 0;
     this.#settleDrain();
   }
 

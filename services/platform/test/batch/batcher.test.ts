@@ -73,6 +73,35 @@ describe("batcher", () => {
     assert.equal((await Promise.all(all)).length, 5);
   });
 
+  it("lets patient ones wait for company behind the batch before, but for a full one, somebody who hurries and the end", async (t) => {
+    const lists: number[][] = [];
+    const run = async (inputs: number[]) => {
+      lists.push(inputs);
+      return inputs;
+    };
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const batcher = new Batcher({ name: "t", run, maxEntries: 3, spacingMs: 60_000 });
+    const submit = (input: number, patient = true) => batcher.submit(input, { patient });
+    await submit(1);
+    assert.deepEqual(lists.splice(0), [[1]], "after a silence");
+    const together = [submit(2), submit(3)];
+    await turn();
+    assert.deepEqual(lists, []);
+    t.mock.timers.tick(60_000);
+    await Promise.all(together);
+    assert.deepEqual(lists.splice(0), [[2, 3]], "after the spacing");
+    await Promise.all([submit(4), submit(5), submit(6)]);
+    assert.deepEqual(lists.splice(0), [[4, 5, 6]], "when full");
+    await Promise.all([submit(7), submit(8, false)]);
+    assert.deepEqual(lists.splice(0), [[7, 8]], "with who hurries");
+    const last = submit(9);
+    await turn();
+    assert.deepEqual(lists, []);
+    await batcher.drain();
+    assert.equal(await last, 9);
+    assert.deepEqual(lists, [[9]], "in the end");
+  });
+
   it("refuses one entry without the others", async () => {
     const batcher = new Batcher<number, number>({
       name: "t",
