@@ -9,7 +9,7 @@ import type { Clients } from "#platform/grpc/clients.ts";
 import { plainClients } from "../dev/shop/clients.ts";
 import type { Overrides } from "../dev/stack/blueprint.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
-import { type Component, components, type TemporalKind } from "../dev/stack/layout.ts";
+import { type Component, components, type Observer, type TemporalKind } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
 import { services } from "../services/services.ts";
 import { cpuSeconds, memoryBytes } from "./cpu.ts";
@@ -61,6 +61,8 @@ export interface ShopOptions {
   readonly temporal: TemporalKind;
   /** Whether nobody is asked who calls, and nobody's calls are counted; default false. */
   readonly open?: boolean | undefined;
+  /** What watches the stack; nothing when left out. */
+  readonly observers?: readonly Observer[];
 }
 
 /** Without who issues credentials, the stack asks for none. */
@@ -111,10 +113,10 @@ export class Shop implements AsyncDisposable {
     this.#database = new pg.Client({ connectionString: stack.databaseUrl("orders") });
   }
 
-  static async open({ environment, temporal, open = false }: ShopOptions): Promise<Shop> {
+  static async open({ environment, temporal, open = false, observers = [] }: ShopOptions): Promise<Shop> {
     const say = (sentence: string) => progress(sentence);
     const doors = open ? { components: openComponents, environment: withoutLimits(environment) } : { environment };
-    const shop = new Shop(await Stack.start({ ports: await freePorts(), temporal, say, ...doors }));
+    const shop = new Shop(await Stack.start({ ports: await freePorts(), temporal, say, observers, ...doors }));
     try {
       await shop.#database.connect();
       shop.#customers = await prepare(shop.stack, shop.#clients);
