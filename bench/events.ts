@@ -5,11 +5,11 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { until } from "#testing/until.ts";
-import { databaseServices } from "../services/services.ts";
+import { type AuditedService, tellers } from "../dev/structure/events-page.ts";
 import { quantile, Shop, shares, total } from "./open-load.ts";
 import { positive, progress, sayMachine } from "./options.ts";
 import { packingMs } from "./order-load.ts";
-import { faultsOf } from "./told-events.ts";
+import { compareTold } from "./told-events.ts";
 
 /** Times a second at which events are written: each time as one statement of an import does. */
 const writesPerSecond = 10;
@@ -17,19 +17,19 @@ const settleMs = 2_000;
 const origin = { actor: "service:inventory", requestId: "import:bench", traceId: "" };
 
 /** A shop whose events are counted. */
-class Telling implements AsyncDisposable {
+class TellingShop implements AsyncDisposable {
   readonly shop: Shop;
-  readonly databases = new Map<string, pg.Client>();
+  readonly databases = new Map<AuditedService, pg.Client>();
 
   private constructor(shop: Shop) {
     this.shop = shop;
   }
 
-  static async open(): Promise<Telling> {
+  static async open(): Promise<TellingShop> {
     progress("starting a stack with NATS");
     const environment = { simulators: { PACKING_MS: String(packingMs) } };
-    const telling = new Telling(await Shop.open({ environment, temporal: "dev", observers: ["nats"] }));
-    for (const name of databaseServices) {
+    const telling = new TellingShop(await Shop.open({ environment, temporal: "dev", observers: ["nats"] }));
+    for (const name of tellers) {
       const database = new pg.Client({ connectionString: telling.shop.stack.databaseUrl(name, "postgres") });
       await database.connect();
       telling.databases.set(name, database);
@@ -37,9 +37,10 @@ class Telling implements AsyncDisposable {
     return telling;
   }
 
-  /** How many events wait, of all services. */
+  /** How many events wait, of all services, and of those that are told to nobody. */
   async untold(): Promise<number> {
-    const text = "select count(*)::int as waiting from audit_event e, event_cursor c where e.sequence > c.sequence";
+    const text =
+      "select greatest(0, (select max(sequence) from audit_event) - c.sequence)::int as waiting from event_cursor c";
     const counts = [...this.databases.values()].map((database) => database.query<{ waiting: number }>(text));
     return (await Promise.all(counts)).reduce((sum, { rows }) => sum + (rows[0]?.waiting ?? 0), 0);
   }
@@ -61,7 +62,7 @@ class Telling implements AsyncDisposable {
 }
 
 /** Starts the broker; returns how many events were told a second until there were none. */
-async function catchUp(telling: Telling): Promise<number> {
+async function catchUp(telling: TellingShop): Promise<number> {
   const waiting = await telling.untold();
   progress(`${waiting} events wait; the broker is back`);
   await telling.shop.stack.restart("nats");
@@ -80,7 +81,7 @@ interface Load {
 }
 
 /** Has events happen for a while; returns how many. */
-async function flood(telling: Telling, { events, seconds }: Load): Promise<number> {
+async function flood(telling: TellingShop, { events, seconds }: Load): Promise<number> {
   const begin = performance.now();
   const times = events === 0 ? 0 : Math.round(seconds * writesPerSecond);
   for (let time = 0; time < times; time++) {
@@ -91,7 +92,7 @@ async function flood(telling: Telling, { events, seconds }: Load): Promise<numbe
 }
 
 /** Prints and returns how long orders took to be confirmed, milliseconds, until all that happened with them is told. */
-async function measure(telling: Telling, load: Load): Promise<readonly number[]> {
+async function measure(telling: TellingShop, load: Load): Promise<readonly number[]> {
   const { shop } = telling;
   const [cpu, start] = [await shop.cpu(), performance.now()];
   const [{ confirmed, arrived }, happened] = await Promise.all([shop.arrive(load), flood(telling, load)]);
@@ -108,7 +109,7 @@ async function measure(telling: Telling, load: Load): Promise<readonly number[]>
 }
 
 /** Takes the broker away while orders arrive, brings it back, and prints what that took and whether something is wrong with what was told. */
-async function outage(telling: Telling, load: Load): Promise<void> {
+async function outage(telling: TellingShop, load: Load): Promise<void> {
   const { shop } = telling;
   progress(`orders arrive for ${load.seconds} s while the broker is away`);
   await shop.stack.takeDown("nats");
@@ -118,7 +119,7 @@ async function outage(telling: Telling, load: Load): Promise<void> {
   const most = [...(await shop.memory())].map(([name, bytes]) => [name, bytes / (before.get(name) ?? bytes)] as const);
   const [grown, times] = most.toSorted(([, one], [, other]) => other - one)[0] ?? ["", 1];
   const perSecond = await catchUp(telling);
-  const { happened, told, lost, reordered } = await faultsOf(shop.stack.observerUrl("nats"), telling.databases);
+  const { happened, told, lost, reordered } = await compareTold(shop.stack.observerUrl("nats"), telling.databases);
   console.log(
     `broker away for ${load.seconds} s: ${confirmed.length} of ${arrived} orders confirmed, memory at most ${times.toFixed(2)} times what it was (${grown})`,
   );
@@ -158,7 +159,7 @@ export async function bench(args: readonly string[]): Promise<void> {
   const { turns, events, away, ...load } = parse(args);
   sayMachine("dev");
   console.log(`${load.rate} orders/s for ${load.seconds} s, alone and with ${events} events/s, ${turns} turns\n`);
-  await using telling = await Telling.open();
+  await using telling = await TellingShop.open();
   await outage(telling, { rate: load.rate, seconds: away, events });
   const [alone, beside]: [number[], number[]] = [[], []];
   for (let turn = 0; turn < turns; turn++) {

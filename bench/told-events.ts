@@ -1,11 +1,11 @@
 // What a broker has of what happened, against what the services know to have happened.
-import { DeliverPolicy, jetstream } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import type pg from "pg";
 import { encodeId } from "#platform/id.ts";
+import { type AuditedService, toldActions } from "../dev/structure/events-page.ts";
+import { replay } from "../examples/events/src/replay.ts";
 
-/** What is wrong with what was told. */
-export interface Faults {
+/** How what was told compares with what happened. */
+export interface ToldEvents {
   readonly happened: number;
   readonly told: number;
   /** Happened, and was not told. */
@@ -14,47 +14,31 @@ export interface Faults {
   readonly reordered: number;
 }
 
-const streamName = "ordermesh";
-const fetched = { max_messages: 1_000, expires: 5_000 };
-
-/** Reads everything that the stream has, once; `databases` are those of the services, by their names. */
-export async function faultsOf(server: string, databases: ReadonlyMap<string, pg.Client>): Promise<Faults> {
+/** Reads everything that the broker has, once; `databases` are those of the services. */
+export async function compareTold(
+  server: string,
+  databases: ReadonlyMap<AuditedService, pg.Client>,
+): Promise<ToldEvents> {
   const places = new Map<string, number>();
   for (const [service, database] of databases) {
     const { rows } = await database.query<{ id: string }>(
-      "select event_id as id from audit_event where action <> 'audit.read' order by sequence",
+      "select event_id as id from audit_event where action = any($1) order by sequence",
+      [[...toldActions(service)]],
     );
-    for (const [place, { id }] of rows.entries()) places.set(`/ordermesh/${service} ${encodeId(id)}`, place);
+    for (const [place, { id }] of rows.entries()) places.set(encodeId(id), place);
   }
   const happened = places.size;
   const latest = new Map<string, number>();
-  let [told, reordered] = [0, 0];
-  for await (const { source, id, subject } of messagesOf(server)) {
-    const place = places.get(`${source} ${id}`);
-    // Told again, or of a service that is not asked.
+  let reordered = 0;
+  for await (const { id, type, subject } of replay({ server, since: new Date(0) })) {
+    const place = places.get(id);
+    // Told again.
     if (place === undefined) continue;
-    places.delete(`${source} ${id}`);
-    told += 1;
-    if (place < (latest.get(`${source} ${subject}`) ?? -1)) reordered += 1;
-    latest.set(`${source} ${subject}`, place);
+    places.delete(id);
+    const [, service] = type.split(".");
+    const about = `${service} ${subject}`;
+    if (place < (latest.get(about) ?? -1)) reordered += 1;
+    latest.set(about, place);
   }
-  return { happened, told, lost: places.size, reordered };
-}
-
-async function* messagesOf(server: string) {
-  const connection = await connect({ servers: server, timeout: 5_000, reconnect: false });
-  try {
-    const consumer = await jetstream(connection).consumers.get(streamName, { deliver_policy: DeliverPolicy.All });
-    for (let pending = 1; pending > 0; ) {
-      pending = 0;
-      for await (const { headers, info } of await consumer.fetch(fetched)) {
-        const of = (name: string) => headers?.get(name) ?? "";
-        yield { source: of("ce-source"), id: of("ce-id"), subject: of("ce-subject") };
-        pending = info.pending;
-        if (pending === 0) break;
-      }
-    }
-  } finally {
-    await connection.close();
-  }
+  return { happened, told: happened - places.size, lost: places.size, reordered };
 }

@@ -20,6 +20,20 @@ export const eventTables: Readonly<Record<Exclude<DatabaseService, "simulators">
   webhooks: webhookEvents,
 };
 
+/** Those that have an audit log. */
+export type AuditedService = keyof typeof eventTables;
+
+/** What of its audit log a service tells. */
+export function toldActions(service: AuditedService): ReadonlySet<string> {
+  const told = Object.entries(eventTables[service]).filter(([, type]) => isTold(type));
+  return new Set(told.map(([action]) => action));
+}
+
+/** Those that tell something. */
+export const tellers = (Object.keys(eventTables) as AuditedService[]).filter(
+  (service) => toldActions(service).size > 0,
+);
+
 const begin = "<!-- types -->";
 const end = "<!-- end of types -->";
 

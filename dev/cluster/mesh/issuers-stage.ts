@@ -39,17 +39,19 @@ export const issuersStage: Stage = {
     await using stranger = await OidcIssuer.start({ host, clients, groups }, [first]);
     const cluster = await clusterIssuer(mesh);
     const { running } = await imagesOf(mesh);
-    const accounts = [account, "neighbour"].map((name) => ({
+    const accounts = [account, "neighbour"];
+    const manifests = accounts.map((name) => ({
       apiVersion: "v1",
       kind: "ServiceAccount",
       metadata: { name, namespace },
     }));
-    await mesh.cluster.kubectl.apply(accounts);
+    await mesh.cluster.kubectl.apply(manifests);
     const seconds = await change(mesh, running, withoutMigrations, issuerValues(company, cluster));
     try {
       const said = await visit(mesh, { company, stranger });
       return `both issuers named in ${seconds} s; ${said.join("; ")}`;
     } finally {
+      await mesh.cluster.kubectl.run(["-n", namespace, "delete", "serviceaccount", ...accounts]);
       await change(mesh, running, withoutMigrations);
     }
   },

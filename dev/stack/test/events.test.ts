@@ -2,20 +2,16 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import pg from "pg";
-import { isTold } from "#platform/events/event-types.ts";
 import { encodeId } from "#platform/id.ts";
 import { until } from "#testing/until.ts";
 import { Ordermesh } from "../../../clients/typescript/src/ordermesh.ts";
 import { replay, type SeenEvent } from "../../../examples/events/src/replay.ts";
 import { fillShelves } from "../../shop/catalogue.ts";
 import { clientOptionsFor } from "../../shop/clients.ts";
-import { eventTables } from "../../structure/events-page.ts";
+import { tellers, toldActions } from "../../structure/events-page.ts";
 import { freePorts } from "../free-ports.ts";
 import { Stack } from "../stack.ts";
 
-/** Those that have an audit log. */
-const services = Object.keys(eventTables) as (keyof typeof eventTables)[];
-const tellers = services.filter((service) => toldActions(service).size > 0);
 const patience = { deadlineMs: 120_000, everyMs: 500 };
 const orderCount = 24;
 
@@ -111,8 +107,3 @@ describe("a stack whose subscribers are told", () => {
     }
   });
 });
-
-function toldActions(service: keyof typeof eventTables): ReadonlySet<string> {
-  const told = Object.entries(eventTables[service]).filter(([, type]) => isTold(type));
-  return new Set(told.map(([action]) => action));
-}
