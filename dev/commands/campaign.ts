@@ -42,7 +42,7 @@ async function onStack(options: CampaignOptions, screen: Screen, { ground, run }
       if (options.verbose) screen.line(component, line);
     },
   });
-  let good = false;
+  let good: boolean | undefined;
   try {
     const broken = stack.failed.then((error) => {
       throw error;
@@ -51,7 +51,7 @@ async function onStack(options: CampaignOptions, screen: Screen, { ground, run }
     good = await Promise.race([broken, run(stack, context)]);
   } finally {
     await stack.stop();
-    if (good || wishes.stop.aborted) removeData(dataDirectory);
+    if (good ?? wishes.stop.aborted) removeData(dataDirectory);
     else screen.print(`Data and logs are kept: npm start -- --no-demo --data ${dataDirectory}`);
   }
   return good ? 0 : 1;
@@ -62,6 +62,9 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
   const by = gateway === "simulated" ? "" : `, by the connector to ${gateway}`;
   screen.title(`A campaign of ${minutes} minutes: ${orders} orders, ${faults} faults, seed ${seed}${by}`);
   const run: Run = async (stack, context) => {
+    const onStop = () =>
+      context.say("no more orders come; those that are there end, and are judged: once more ends it at once");
+    context.signal.addEventListener("abort", onStop, { once: true });
     const result = await runCampaign(stack, { seed, orders, faults, kinds, overMs: minutes * 60_000 }, context);
     report(result, orders, screen);
     screen.print(`  seed        ${seed}`);
@@ -80,8 +83,10 @@ function campaign(options: CampaignOptions, screen: Screen): Promise<number> {
 }
 
 function report(result: CampaignResult, wanted: number, screen: Screen): void {
-  const { faults, workflows, states, endedAfterMs, operators, reviews, afterwards, comparisons, violations } = result;
-  const late = wanted > states.length ? ` of ${wanted}, for which the machine was too busy` : "";
+  const { faults, workflows, states, stopped, endedAfterMs, operators, reviews, afterwards, comparisons, violations } =
+    result;
+  const why = stopped ? "as it was stopped" : "for which the machine was too busy";
+  const late = wanted > states.length ? ` of ${wanted}, ${why}` : "";
   const done = [...faults].map(([kind, count]) => `${count} ${kind}`).join(", ");
   const count = [...faults.values()].reduce((sum, each) => sum + each, 0);
   screen.print();

@@ -54,7 +54,7 @@ ${Object.entries(faultKinds)
   .join("\n")}
 Besides, orders come whose gateway or carrier answers late, twice or not at all, are wanted back while their parcels leave, are
 placed several times at once, and want the last units of an article.
-Takes any ports that are free. Data and logs are kept in a temporary folder when something was wrong.`;
+Ctrl-C ends the faults and has no more orders come: those that are there are judged. Takes any ports that are free. Data and logs are kept in a temporary folder when something was wrong.`;
 
 /** Reads the command line. @throws StackError for what it does not know */
 export function parseCampaignOptions(args: readonly string[]): CampaignOptions {

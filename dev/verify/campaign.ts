@@ -2,7 +2,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { BooksError } from "../../services/books/src/balance/ask.ts";
 import { takeBalance } from "../../services/books/src/balance/balance.ts";
 import { type AccountedService, accountedServices } from "../../services/services.ts";
-import { StackError } from "../errors.ts";
 import { within } from "../process/within.ts";
 import { Shopper } from "../shop/shopper.ts";
 import { openOutsideWorld } from "../stack/outside-world.ts";
@@ -38,6 +37,8 @@ export interface CampaignResult {
   /** Workflows that were terminated or deleted. */
   readonly workflows: number;
   readonly states: readonly OrderState[];
+  /** Whether it was stopped before all of them had come. */
+  readonly stopped: boolean;
   /** Orders that needed an operator at any time. */
   readonly operators: number;
   /** Orders about which people decided whether they go on. */
@@ -76,7 +77,10 @@ export async function fill(shopper: Shopper): Promise<void> {
   for (const { sku, locationId, quantity } of shelves) await shopper.stock(sku, locationId, quantity);
 }
 
-/** Has orders come and faults happen, both by themselves, and says what must not be. @throws StackError when it is stopped */
+/**
+ * Has orders come and faults happen, both by themselves, and says what must not be. When it is stopped no more of either come, and what is there
+ * comes to its end and is judged.
+ */
 export async function runCampaign(
   stack: Stack,
   plan: CampaignPlan,
@@ -96,15 +100,15 @@ export async function runCampaign(
   const watch = new Watch(stack, { crowd, havoc, say });
   const signal = AbortSignal.any([stopping, watch.failed]);
   const mostUnderWay = Math.max(alwaysUnderWay, (orders / overMs) * 60_000);
-  const bounds = { isFull: () => watch.underWay + crowd.waiting >= mostUnderWay, withinMs: overMs };
+  const isFull = () => watch.underWay + crowd.waiting >= mostUnderWay;
+  const bounds = { isFull, withinMs: overMs, gone: watch.failed };
   watch.start();
   reviewers.start();
   supplier.start();
   try {
     await Promise.all([crowd.come(wanted, signal, bounds), havoc.wreak(faults, signal)]);
-    const endedAfterMs = signal.aborted ? undefined : await watch.untilEnded(signal);
+    const endedAfterMs = await watch.untilEnded();
     await watch.stop();
-    if (signal.aborted) throw new StackError("The campaign was stopped.");
     await crowd.comeAgain(againPart);
     const states = await readStates(stack);
     const violations = [
@@ -118,7 +122,8 @@ export async function runCampaign(
     const { done, workflows } = havoc;
     const { parked, comparisons } = watch;
     const people = { operators: parked.size, reviews: reviewers.decided.size, afterwards: crowd.afterwards };
-    return { faults: done, workflows, states, ...people, comparisons, endedAfterMs, violations };
+    const stopped = stopping.aborted;
+    return { faults: done, workflows, states, stopped, ...people, comparisons, endedAfterMs, violations };
   } finally {
     for (const each of [reviewers, supplier, watch]) await each.stop();
   }
@@ -202,11 +207,11 @@ export class Watch {
     await this.#loops;
   }
 
-  /** How long it took until every order had ended; undefined when that took too long. */
-  async untilEnded(signal: AbortSignal): Promise<number | undefined> {
+  /** How long it took until every order had ended; undefined when that took too long, or it cannot look any more. */
+  async untilEnded(): Promise<number | undefined> {
     const start = performance.now();
     const ended = async () => {
-      if (signal.aborted) throw new StackError("The campaign was stopped.");
+      if (this.failed.aborted) return true;
       this.#progress = await readProgress(this.#stack);
       return this.#progress.underWay === 0;
     };

@@ -24,6 +24,8 @@ export interface Bounds {
   readonly isFull?: () => boolean;
   /** Who could not come within this time stays away altogether; milliseconds. */
   readonly withinMs?: number;
+  /** Fires when no answer is waited for any more; default: when nobody comes any more. */
+  readonly gone?: AbortSignal;
 }
 
 /** Callers who come by themselves, whether others are served or not, and say again what was not answered. */
@@ -54,12 +56,12 @@ export class Crowd {
   }
 
   /**
-   * Resolves once everybody is answered, or nobody need be any more.
+   * Resolves once everybody is answered, or nobody need be any more. When the signal fires nobody comes any more.
    *
    * @param bounds so that a machine that is busy with other things is not asked for more and more
    */
   async come(wanted: readonly Wanted[], signal: AbortSignal, bounds: Bounds = {}): Promise<void> {
-    const { isFull = () => false, withinMs = Number.POSITIVE_INFINITY } = bounds;
+    const { isFull = () => false, withinMs = Number.POSITIVE_INFINITY, gone = signal } = bounds;
     const customerId = await this.#shopper.customer("campaign");
     const visits: Promise<void>[] = [];
     let nextAt = performance.now();
@@ -70,12 +72,13 @@ export class Crowd {
       while (performance.now() < nextAt || isFull()) {
         if (isFull()) nextAt = performance.now() + lookEveryMs;
         await delay(Math.max(0, nextAt - performance.now()), undefined, { signal }).catch(() => undefined);
-        if (signal.aborted) return;
+        if (signal.aborted) break;
       }
+      if (signal.aborted) break;
       this.came += 1;
       visits.push(this.#visit(customerId, each).catch((error: unknown) => this.#object(each, error)));
     }
-    await Promise.race([Promise.all(visits), fired(signal)]);
+    await Promise.race([Promise.all(visits), fired(gone)]);
   }
 
   /** The same requests once more: each is answered with its order. */

@@ -60,15 +60,16 @@ export class Havoc {
   /** Does all of them, each at its time. @throws when a component does not come back */
   async wreak(faults: readonly Fault[], signal: AbortSignal): Promise<void> {
     const start = Date.now();
+    const all = faults.map(async (fault) => {
+      await delay(Math.max(0, fault.atMs - (Date.now() - start)), undefined, { signal });
+      await this.#inTurn(fault, signal);
+    });
     try {
-      await Promise.all(
-        faults.map(async (fault) => {
-          await delay(Math.max(0, fault.atMs - (Date.now() - start)), undefined, { signal });
-          await this.#inTurn(fault, signal);
-        }),
-      );
+      await Promise.all(all);
     } catch (error) {
       if (!signal.aborted) throw error;
+      // What suffers is brought back.
+      await Promise.allSettled(all);
     } finally {
       this.#temporal.close();
       // Not waited for: a connection to a server that was frozen, or is away, may take long to end.
@@ -79,7 +80,7 @@ export class Havoc {
   /** A component that takes long to end, or to come back, is left alone meanwhile. */
   #inTurn(fault: Fault, signal: AbortSignal): Promise<void> {
     const before = Promise.all(fault.takes.map((name) => this.#turns.get(name)));
-    const mine = before.then(() => this.#suffer(fault, signal));
+    const mine = before.then(() => (signal.aborted ? undefined : this.#suffer(fault, signal)));
     for (const name of fault.takes) this.#turns.set(name, mine);
     return mine;
   }
