@@ -112,8 +112,8 @@ function amountsOf(operation: ListedOperation | undefined): readonly (number | u
 
 /** Nobody is at the console of the fake. */
 function outsideFaults(operations: readonly ListedOperation[]): string[] {
-  return operations.flatMap(({ kind, outside }) =>
-    outside ? [`a ${GatewayOperationKind[kind]} of ours, ${outside.reference}, is taken for somebody else's`] : [],
+  return operations.flatMap(({ kind, key, outside }) =>
+    outside ? [`the ${GatewayOperationKind[kind]} ${key}, which is ours, is taken for somebody else's`] : [],
   );
 }
 
