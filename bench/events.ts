@@ -6,7 +6,7 @@ import pg from "pg";
 import { auditEvents, insertAuditEvents } from "#platform/audit/audit-entry.ts";
 import { until } from "#testing/until.ts";
 import { type AuditedService, tellers } from "../dev/structure/events-page.ts";
-import { quantile, Shop, shares, total } from "./open-load.ts";
+import { costs, quantile, Shop, shares } from "./open-load.ts";
 import { positive, progress, sayMachine } from "./options.ts";
 import { packingMs } from "./order-load.ts";
 import { compareTold } from "./told-events.ts";
@@ -94,16 +94,15 @@ async function flood(telling: TellingShop, { events, seconds }: Load): Promise<n
 /** Prints and returns how long orders took to be confirmed, milliseconds, until all that happened with them is told. */
 async function measure(telling: TellingShop, load: Load): Promise<readonly number[]> {
   const { shop } = telling;
-  const [cpu, start] = [await shop.cpu(), performance.now()];
+  const [before, start] = [await shop.cpu(), performance.now()];
   const [{ confirmed, arrived }, happened] = await Promise.all([shop.arrive(load), flood(telling, load)]);
   await until(async () => (await telling.untold()) === 0, "all are told", { deadlineMs: 60_000, everyMs: 50 });
   const seconds = (performance.now() - start) / 1_000;
-  const cpuMs = total(shares(cpu, await shop.cpu(), confirmed.length / 1_000));
+  const cpu = costs(shares(before, await shop.cpu(), confirmed.length / 1_000));
   const [p50, p99] = [0.5, 0.99].map((share) => quantile(confirmed, share).toFixed(0));
   const told = happened === 0 ? "alone" : `beside ${(happened / seconds).toFixed(0)} events/s`;
-  console.log(
-    `  ${told}: ${confirmed.length} of ${arrived} confirmed, p50 ${p50} ms, p99 ${p99} ms, ${cpuMs.toFixed(2)} ms of CPU each`,
-  );
+  console.log(`  ${told}: ${confirmed.length} of ${arrived} confirmed, p50 ${p50} ms, p99 ${p99} ms`);
+  console.log(`    ${cpu}`);
   await pause(settleMs);
   return confirmed;
 }
