@@ -73,7 +73,9 @@ describe("batcher", () => {
     assert.equal((await Promise.all(all)).length, 5);
   });
 
-  it("lets patient ones wait for company behind the batch before, but for a full one, somebody who hurries and the end", async (t) => {
+  it("lets patient ones wait for company behind the batch before, but for a full one, somebody who hurries and the end", {
+    timeout: 10_000,
+  }, async (t) => {
     const lists: number[][] = [];
     const run = async (inputs: number[]) => {
       lists.push(inputs);
