@@ -31,17 +31,22 @@ async function onStack(options: CampaignOptions, screen: Screen, { ground, run }
   const wishes = new Wishes();
   const dataDirectory = mkdtempSync(join(tmpdir(), "ordermesh-campaign-"));
   chmodSync(dataDirectory, 0o711);
+  const starting = new AbortController();
+  const giveUp = () => starting.abort();
+  wishes.stop.addEventListener("abort", giveUp);
   const stack = await Stack.start({
     dataDirectory,
     ports: await freePorts(),
     environment: pace,
-    signal: wishes.stop,
+    signal: starting.signal,
     say: (line) => screen.say(line),
     ...ground,
     line: (component, line) => {
       if (options.verbose) screen.line(component, line);
     },
   });
+  // From here on whoever stops it wants what is away brought back.
+  wishes.stop.removeEventListener("abort", giveUp);
   let good: boolean | undefined;
   try {
     const broken = stack.failed.then((error) => {
