@@ -158,6 +158,8 @@ export class AmendmentRun implements SagaSubject {
   /** The order is as it asks for, from here on. */
   happen(): void {
     const { parcels, voids } = this.plan;
+    // Also where an earlier run, which is lost, has begun it: planned once more from the parcels that there are now, nothing would be given back.
+    this.#begun = true;
     this.#happened = true;
     this.#voids = voids;
     this.#failure = undefined;

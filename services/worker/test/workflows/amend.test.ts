@@ -440,6 +440,38 @@ describe("a workflow that is terminated in an amendment is followed by another o
     });
   }
 
+  for (const step of ["decide", "trim", "void", "prepare"] as const) {
+    test(`after "${step}", and rests before it is through, as payments is away`, async () => {
+      const order = await packing();
+      const { orderId } = order;
+      let lost = 0;
+      let away = 0;
+      stage.world.rules.push((call) => {
+        const isAway = call.step === "void" && call.orderId === orderId && lost > 0 && away < 3;
+        if (!isAway) return undefined;
+        // Once the episode that rests has begun: what is told now is the next one's.
+        if (++away === 1 && step === "prepare") stage.world.tell(orderId, "BER", { news: "PACKED", generation: 1 });
+        return { kind: "unavailable" };
+      });
+      stage.world.onCall = async (called, at) => {
+        if (called === step && at === "after" && ++lost === 1) await stage.loses(orderId);
+      };
+      stage.rows.amend(orderId, fewer);
+      assert.equal(await decided(orderId), "accepted");
+      stage.world.onCall = () => {};
+      assert.equal(away, 3);
+      if (step !== "prepare") {
+        await stage.rests(orderId, () =>
+          stage.rows.state(orderId).parcels.every((parcel) => parcel.stage === "PACKING"),
+        );
+        assertBalanced(orderId);
+        pack(orderId);
+      }
+      assert.deepEqual(await stage.ends([order]), ["DELIVERED"]);
+      assertBalanced(orderId);
+    });
+  }
+
   for (const step of ["void", "unamend", "decide", "prepare", "settle"] as const) {
     test(`while it is undone, after "${step}"`, async () => {
       const order = await packing();
