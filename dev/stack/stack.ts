@@ -77,7 +77,7 @@ export interface StackOptions extends StackListener {
   readonly logLevel?: string;
   /** Whether a component that dies is started again, a bounded number of times; default true. */
   readonly restart?: boolean;
-  /** Given up when it fires while starting. */
+  /** Given up when it fires while starting; nothing is started again once it has fired. */
   readonly signal?: AbortSignal;
 }
 

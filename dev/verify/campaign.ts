@@ -207,7 +207,7 @@ export class Watch {
     await this.#loops;
   }
 
-  /** How long it took until every order had ended; undefined when that took too long, or it cannot look any more. */
+  /** How long it took until every order had ended, or nobody could look any more: {@link stop} throws why. Undefined when that took too long. */
   async untilEnded(): Promise<number | undefined> {
     const start = performance.now();
     const ended = async () => {

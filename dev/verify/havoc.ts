@@ -57,7 +57,7 @@ export class Havoc {
     this.#orders.on("error", () => undefined);
   }
 
-  /** Does all of them, each at its time. @throws when a component does not come back */
+  /** Does all of them, each at its time; when the signal fires no more begin. @throws when a component does not come back */
   async wreak(faults: readonly Fault[], signal: AbortSignal): Promise<void> {
     const start = Date.now();
     const all = faults.map(async (fault) => {
@@ -68,8 +68,10 @@ export class Havoc {
       await Promise.all(all);
     } catch (error) {
       if (!signal.aborted) throw error;
-      // What suffers is brought back.
-      await Promise.allSettled(all);
+      // Those that have begun come to their end.
+      for (const fault of await Promise.allSettled(all)) {
+        if (fault.status === "rejected" && fault.reason?.name !== "AbortError") throw fault.reason;
+      }
     } finally {
       this.#temporal.close();
       // Not waited for: a connection to a server that was frozen, or is away, may take long to end.
@@ -121,7 +123,7 @@ export class Havoc {
     }
   }
 
-  /** Always brought back, also when the campaign is given up: then the stack ends as a whole. */
+  /** Always brought back, also when the campaign is stopped. */
   async #away(victims: readonly Member[], sign: NodeJS.Signals, forMs: number): Promise<void> {
     await Promise.all(victims.map((victim) => this.#stack.takeDown(victim, sign)));
     await delay(forMs);
