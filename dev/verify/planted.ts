@@ -125,7 +125,8 @@ async function run({ folder }: Copy, caughtBy: string, signal: AbortSignal): Pro
     throw new StackError(`${caughtBy} did not come to its end: ${stdout.trim().split("\n").at(-1)}`);
   }
   if (first === "campaign") return /^\s+violations\s+[1-9]/m.exec(stdout) ? violationIn(stdout) : undefined;
-  if (!/^ℹ fail [1-9]/m.test(stdout)) return undefined;
+  // One that does not come to its end in its time is counted as cancelled.
+  if (!/^ℹ (?:fail|cancelled) [1-9]/m.test(stdout)) return undefined;
   const [, test] = /^\s*✖ (.+?) \(\d/m.exec(stdout) ?? [];
   return test === undefined ? first : `"${test}" in ${first}`;
 }
