@@ -16,19 +16,22 @@ export interface RunOptions {
 /** What is killed is waited for no longer than this, in milliseconds. */
 const killedGraceMs = 2_000;
 
-/** The most that is kept of a command's output, in characters. */
-const keep = 64 * 1024;
+/** The most that a command may write, in characters: far above the lists of files and the logs of builds that are asked for. */
+const mostOutput = 16 * 1024 * 1024;
+/** How much of it a failure tells at most, in characters. */
+const mostTold = 64 * 1024;
 
 /**
- * Runs a command to its end and returns what it wrote, both streams together (the last 64 Ki characters).
- * @throws Error with the last line written when it fails, is missing or takes too long
+ * Runs a command to its end and returns all that it wrote, both streams together.
+ * @throws Error with the last line written when it fails, is missing, takes too long or writes more than 16 Mi characters
  */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
   const { timeoutMs, keepOutput = false, ...place } = options;
   const child = spawn(command, args, { ...place, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const collect = (chunk: Buffer) => {
-    output = (output + chunk.toString()).slice(-keep);
+    output += chunk.toString();
+    if (output.length > mostOutput) child.kill("SIGKILL");
   };
   child.stdout.on("data", collect);
   child.stderr.on("data", collect);
@@ -45,7 +48,9 @@ export async function run(command: string, args: readonly string[], options: Run
         resolve(code === 0 ? undefined : signal ? `signal ${signal}` : `code ${code}`),
       );
     });
-    const said = keepOutput ? `\n${output.trim()}` : ` ${output.trim().split("\n").at(-1) ?? ""}`;
+    if (output.length > mostOutput) throw new Error(`${basename(command)} wrote more than ${mostOutput} characters`);
+    const told = output.trim().slice(-mostTold);
+    const said = keepOutput ? `\n${told}` : ` ${told.split("\n").at(-1) ?? ""}`;
     if (end) throw new Error(`${basename(command)} ended with ${end}:${said}`);
     return output;
   } finally {

@@ -97,7 +97,8 @@ export function refusalOf(operation: Operation, authorization: Authorization, ru
   }
   if (amount > leftOf(authorization)) return "amount_exceeds_authorization";
   const isLast = operation.final || amount === leftOf(authorization);
-  if (kind === "capture" && !isLast && authorization.captures + 1 >= rules.maxCaptures) return "too_many_captures";
+  if (kind === "capture" && !isLast && authorization.captures + 1 >= authorization.maxCaptures)
+    return "too_many_captures";
   return undefined;
 }
 
@@ -109,6 +110,7 @@ function refusalOfAuthorization({ currency, amount }: Operation, { minAmounts }:
 
 /** What the account can. */
 export interface Rules {
+  /** How often what is authorized can be captured. */
   readonly maxCaptures: number;
   /** The smallest amount of each currency that is taken, in minor units of ISO 4217. */
   readonly minAmounts: ReadonlyMap<string, bigint>;

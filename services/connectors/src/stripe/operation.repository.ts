@@ -55,6 +55,7 @@ const operationColumns = selectList<Operation>(
     stripeId: true,
     base: true,
     attempts: true,
+    spentKeys: true,
     holdExpireTime: true,
     outside: true,
   },
@@ -67,6 +68,7 @@ const authorizationColumns = selectList<Authorization>(
     intentId: true,
     currency: true,
     amount: true,
+    maxCaptures: true,
     captures: true,
     captured: true,
     voided: true,
@@ -83,8 +85,8 @@ const begin: SqlText = {
       select $1::uuid as key, $2::text as kind, $3::text as order_id, $4::text as card_token, $5::text as reference,
         $6::text as currency, $7::bigint as amount),
     opened as (
-      insert into gateway_authorization (key, currency, amount)
-      select key, currency, amount from given g where kind = 'authorize' and not exists (select from gateway_operation o where o.key = g.key)
+      insert into gateway_authorization (key, currency, amount, max_captures)
+      select key, currency, amount, $8 from given g where kind = 'authorize' and not exists (select from gateway_operation o where o.key = g.key)
       on conflict (key) do nothing)
     insert into gateway_operation (key, kind, authorization_key, order_id, card_token, reference, currency, amount, state, code)
     select g.key, g.kind, case when g.kind = 'authorize' then g.key else coalesce(a.key, '00000000-0000-0000-0000-000000000000') end,
@@ -154,7 +156,7 @@ const write: SqlText = {
         lease_time = clock_timestamp() + $17 * interval '1 millisecond'
       where key = $1 and lease_id = $2 returning key)
     update gateway_operation o set state = $10, final = $11, code = $12, stripe_id = $13, base = $14, attempts = $15,
-      hold_expire_time = $16, touch_time = clock_timestamp()
+      hold_expire_time = $16, spent_keys = $18, touch_time = clock_timestamp()
     from held where o.key = $9 and o.authorization_key = held.key and o.state in ('begun', 'sent')
     returning o.key`,
 };
@@ -192,10 +194,13 @@ export class OperationRepository {
     this.#leaseMs = leaseMs;
   }
 
-  /** Writes down what is asked for, unless the key is known, and returns what is known of it. */
-  async begin(asked: Asked): Promise<Operation> {
+  /**
+   * Writes down what is asked for, unless the key is known, and returns what is known of it.
+   * @param maxCaptures how often the account can capture what it authorizes now
+   */
+  async begin(asked: Asked, maxCaptures: number): Promise<Operation> {
     const { key, kind, orderId, cardToken, reference, currency, amount } = asked;
-    await this.#database.query(begin, [key, kind, orderId, cardToken, reference, currency, amount]);
+    await this.#database.query(begin, [key, kind, orderId, cardToken, reference, currency, amount, maxCaptures]);
     const operation = await this.find(key);
     if (!operation) throw new Error(`the operation ${key} is gone`);
     return operation;
@@ -259,11 +264,11 @@ export class OperationRepository {
   async write({ id }: Lease, operation: Operation, authorization: Authorization): Promise<void> {
     const until = performance.now() + this.#leaseMs;
     const { key, intentId, captures, captured, voided, refunded, received } = authorization;
-    const { state, final, code, stripeId, base, attempts, holdExpireTime } = operation;
+    const { state, final, code, stripeId, base, attempts, holdExpireTime, spentKeys } = operation;
     const rows = await this.#database.query(write, [
       ...[key, id, intentId, captures, captured, voided, refunded, received],
       ...[operation.key, state, final, code, stripeId, base, attempts, holdExpireTime ?? null],
-      this.#leaseMs,
+      ...[this.#leaseMs, spentKeys],
     ]);
     // Who was frozen meanwhile, for so long that it is anybody's again, does not go on either.
     const isOver = rows.length === 0 || performance.now() > until;

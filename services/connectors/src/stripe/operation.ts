@@ -36,8 +36,10 @@ export interface Operation extends Omit<Asked, "final"> {
   readonly stripeId: string;
   /** What was captured of the authorization when a capture was sent, as Stripe counts. */
   readonly base: bigint;
-  /** How often it was found to have no effect after it was sent: each time it gets another idempotency key. */
+  /** How often it was found to have no effect after it was sent, and was to be sent again. */
   readonly attempts: number;
+  /** How many idempotency keys are used up: Stripe has answered under them, which decided nothing. */
+  readonly spentKeys: number;
   /** Of an authorization: when Stripe gives free what is held. */
   readonly holdExpireTime: Date | undefined;
   /** Whether somebody did it at Stripe, and nobody asked us. What became of the authorization leaves it out. */
@@ -51,6 +53,8 @@ export interface Authorization {
   readonly intentId: string;
   readonly currency: string;
   readonly amount: bigint;
+  /** How often it can be captured, as the account could when it was asked for. */
+  readonly maxCaptures: number;
   /** How often it was captured. */
   readonly captures: number;
   readonly captured: bigint;

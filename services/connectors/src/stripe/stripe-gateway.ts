@@ -71,7 +71,8 @@ export class StripeGateway {
 
   /** Does what is wanted. @throws what keeps it from its memory; then there may be an effect */
   async execute(asked: Asked): Promise<Outcome> {
-    const operation = await this.#options.operations.begin(asked);
+    const { operations, rules } = this.#options;
+    const operation = await operations.begin(asked, rules.maxCaptures);
     if (!isSame(operation, asked)) return { state: "reused" };
     return (
       outcomeOf(operation) ?? (await this.#once(operation.key, () => this.#work({ ...operation, final: asked.final })))
@@ -184,17 +185,7 @@ export class StripeGateway {
       return refund.value ? judgeRefund(refund.value) : { is: "unchanged" };
     }
     const intent = await requests.retrieve(authorization.intentId);
-    return intent.said === "done" ? this.#judge(operation, intent.value) : undefined;
-  }
-
-  #judge(operation: Operation, intent: Parameters<typeof judgeVoid>[0]): Judgement {
-    if (operation.kind === "authorize") return judgeAuthorization(intent, { operation, parts: this.#inParts });
-    return operation.kind === "capture" ? judgeCapture(intent, operation) : judgeVoid(intent);
-  }
-
-  /** Whether an authorization may be captured more than once. */
-  get #inParts(): boolean {
-    return this.#options.rules.maxCaptures > 1;
+    return intent.said === "done" ? judge({ operation, authorization }, intent.value) : undefined;
   }
 
   /** Sends an operation that certainly has no effect yet, behind whatever of its authorization may have one. */
@@ -234,9 +225,9 @@ export class StripeGateway {
     const { operation, authorization } = work;
     let { intentId } = authorization;
     if (intentId === "") {
-      const made = await this.#make(operation);
+      const made = await this.#make(work);
       if (made.said === "refused") return await this.#conclude(work, refusedWith(made.code));
-      if (made.said === "failed") await this.#write(work, { attempts: operation.attempts + 1 });
+      if (made.said === "failed") await this.#write(work, spent(operation));
       if (made.said !== "done") {
         log.warn("Stripe does not make a payment", { "operation.id": operation.key, err: made.error });
         return { state: "not_executed" };
@@ -248,30 +239,17 @@ export class StripeGateway {
   }
 
   /** The customer comes first: a payment method that a payment has used cannot be attached any more. */
-  async #make(operation: Operation): Promise<Answer<Stripe.PaymentIntent>> {
+  async #make({ operation, authorization }: Work): Promise<Answer<Stripe.PaymentIntent>> {
     const { customers, requests } = this.#options;
     const key = keyOf(operation);
     const customer = await customers.of(operation.cardToken, `${key}:customer`);
     if (customer.said !== "done") return customer;
-    return await requests.create({ ...this.#paramsOf(operation), customer: customer.value }, `${key}:create`);
-  }
-
-  #paramsOf({ key, orderId, cardToken, currency, amount }: Operation): Parameters<StripeRequests["create"]>[0] {
-    const card = this.#inParts ? { request_multicapture: "if_available" as const } : undefined;
-    return {
-      amount: toStripeAmount(currency, amount) ?? 0,
-      currency: currency.toLowerCase(),
-      capture_method: "manual",
-      allowed_payment_method_types: ["card"],
-      payment_method: cardToken,
-      metadata: { key, ...(orderId && { order_id: orderId }) },
-      ...(card && { payment_method_options: { card } }),
-    };
+    return await requests.create({ ...paramsOf(operation, authorization), customer: customer.value }, `${key}:create`);
   }
 
   async #capture(work: Work): Promise<Outcome> {
     const { operation, authorization } = work;
-    const isLast = operation.final || operation.amount === leftOf(authorization) || !this.#inParts;
+    const isLast = operation.final || operation.amount === leftOf(authorization) || !isInParts(authorization);
     const sent = await this.#write(work, { state: "sent", final: isLast, base: authorization.received });
     const params = {
       amount_to_capture: toStripeAmount(operation.currency, operation.amount) ?? 0,
@@ -315,9 +293,9 @@ export class StripeGateway {
     return { state: "processing" };
   }
 
-  async #answered(work: Work, answer: Answer<Parameters<typeof judgeVoid>[0]>): Promise<Outcome> {
+  async #answered(work: Work, answer: Answer<Stripe.PaymentIntent>): Promise<Outcome> {
     if (answer.said !== "done") return await this.#unanswered(work, answer);
-    const judgement = this.#judge(work.operation, answer.value);
+    const judgement = judge(work, answer.value);
     if (judgement.is !== "unchanged") return await this.#conclude(work, judgement);
     return { state: "undetermined" };
   }
@@ -331,9 +309,14 @@ export class StripeGateway {
       await this.#write(work, { state: "begun" });
       return { state: "not_executed" };
     }
-    if (answer.said === "misplaced") return await this.#conclude(work, await this.#look(work));
-    await operations.touch(key);
-    return { state: "undetermined" };
+    if (answer.said === "lost") {
+      await operations.touch(key);
+      return { state: "undetermined" };
+    }
+    const known = await this.#write(work, spent(work.operation));
+    return answer.said === "misplaced"
+      ? await this.#conclude(known, await this.#look(known))
+      : { state: "undetermined" };
   }
 
   /** Writes down what came of an operation. */
@@ -367,7 +350,9 @@ export class StripeGateway {
     const noted = await this.#write(work, { code });
     const params = { cancellation_reason: "abandoned" } as const;
     const { said } = await this.#options.requests.cancel(authorization.intentId, params, `${keyOf(operation)}:undo`);
-    return said === "done" ? await this.#conclude(noted, refusedWith(code)) : { state: "undetermined" };
+    if (said === "done") return await this.#conclude(noted, refusedWith(code));
+    if (said === "failed") await this.#write(noted, spent(operation));
+    return { state: "undetermined" };
   }
 
   async #approve(work: Work, { stripeId, holdExpireTime, received }: Judgement & { is: "approved" }): Promise<Outcome> {
@@ -394,6 +379,35 @@ export class StripeGateway {
   }
 }
 
+/** Whether an authorization may be captured more than once: as when it was asked for, whatever the account can since. */
+function isInParts({ maxCaptures }: Authorization): boolean {
+  return maxCaptures > 1;
+}
+
+function judge(
+  { operation, authorization }: Pick<Work, "operation" | "authorization">,
+  intent: Stripe.PaymentIntent,
+): Judgement {
+  if (operation.kind === "authorize") return judgeAuthorization(intent, { operation, parts: isInParts(authorization) });
+  return operation.kind === "capture" ? judgeCapture(intent, operation) : judgeVoid(intent);
+}
+
+function paramsOf(
+  { key, orderId, cardToken, currency, amount }: Operation,
+  authorization: Authorization,
+): Parameters<StripeRequests["create"]>[0] {
+  const card = isInParts(authorization) ? { request_multicapture: "if_available" as const } : undefined;
+  return {
+    amount: toStripeAmount(currency, amount) ?? 0,
+    currency: currency.toLowerCase(),
+    capture_method: "manual",
+    allowed_payment_method_types: ["card"],
+    payment_method: cardToken,
+    metadata: { key, ...(orderId && { order_id: orderId }) },
+    ...(card && { payment_method_options: { card } }),
+  };
+}
+
 /** What an operation that has its effect changes of its authorization. */
 function movedBy({ kind, amount, final }: Operation, authorization: Authorization): Partial<Authorization> {
   const { captured, voided, refunded, captures } = authorization;
@@ -405,7 +419,15 @@ function movedBy({ kind, amount, final }: Operation, authorization: Authorizatio
   return kind === "refund" ? { refunded: refunded + amount } : {};
 }
 
-/** The idempotency key that an operation is sent under. */
-function keyOf({ key, attempts }: Operation): string {
-  return attempts === 0 ? key : `${key}:${attempts}`;
+/**
+ * The idempotency key that an operation is sent under: the same one until Stripe has answered under it, however often it is sent. A request that arrives
+ * late, when it is long taken for lost, has no second effect then.
+ */
+function keyOf({ key, spentKeys }: Operation): string {
+  return spentKeys === 0 ? key : `${key}:${spentKeys}`;
+}
+
+/** What Stripe has answered under a key, it answers for a day: another try needs another one. */
+function spent({ spentKeys }: Operation): Pick<Operation, "spentKeys"> {
+  return { spentKeys: spentKeys + 1 };
 }

@@ -47,9 +47,19 @@ export interface FakeState {
 /**
  * What goes wrong with the next request to an endpoint. `before`: the connection breaks and nothing is done; `after`: it is done, and the connection breaks;
  * `fails`: 500 without an effect, `failsAfter`: 500 with it, both for ever under its key; `limited`: 429; `hangs`: it is done much later, and the connection
- * breaks; `slow`: it is done and answered much later.
+ * breaks; `late`: it arrives much later, and nobody waits for its answer; `slow`: it is done and answered much later.
  */
-export const faults = ["before", "after", "fails", "failsAfter", "limited", "hangs", "slow", "garbled"] as const;
+export const faults = [
+  "before",
+  "after",
+  "fails",
+  "failsAfter",
+  "limited",
+  "hangs",
+  "late",
+  "slow",
+  "garbled",
+] as const;
 export type Fault = (typeof faults)[number];
 
 interface Stored {
@@ -191,12 +201,13 @@ export class FakeStripe implements AsyncDisposable {
     if (fault === "before") return void request.socket.destroy();
     if (fault === "limited")
       return send(response, 429, { error: { type: "invalid_request_error", code: "rate_limit" } });
+    if (fault === "late") await delay(this.hangMs);
     if (this.#running.has(key)) {
       return send(response, 409, { error: { type: "idempotency_error", code: "idempotency_key_in_use" } });
     }
     if (fault === "hangs" || fault === "slow") await this.#hang(key);
     const answer = this.#answer({ ...route, params }, key && { key, body: `${pathname} ${body}` }, fault);
-    if (fault === "after" || fault === "hangs") return void request.socket.destroy();
+    if (fault === "after" || fault === "hangs" || fault === "late") return void request.socket.destroy();
     if (fault === "garbled") return void response.writeHead(200).end("<html>");
     send(response, answer.status, answer.body);
   }

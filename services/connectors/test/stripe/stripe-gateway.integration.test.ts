@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { Registry } from "prom-client";
+import { OperationRepository } from "../../src/stripe/operation.repository.ts";
 import type { Asked } from "../../src/stripe/operation.ts";
 import type { ComposedStripe } from "../../src/stripe/stripe.ts";
 import type { Fault } from "./fake-stripe.ts";
@@ -185,17 +187,14 @@ test("currencies are counted as Stripe counts them", async () => {
   }
 });
 
-const faults: readonly Fault[] = ["before", "after", "fails", "failsAfter", "limited", "hangs", "garbled"];
+const faults: readonly Fault[] = ["before", "after", "fails", "failsAfter", "limited", "hangs", "late", "garbled"];
 
 for (const fault of faults) {
   test(`whatever request goes wrong (${fault}), there is one effect`, async () => {
-    // Nothing is believed while a request may still run; the client sends once more by itself where a connection breaks.
-    const patient = world.process({ STRIPE_SETTLE_MS: fault === "hangs" ? "600" : "0" });
-    const decide = async (asked: Asked) => said(await settle(patient, asked));
     const spoil = (endpoint: string) => world.fake.fault(endpoint, fault, fault);
     for (const endpoint of ["customer", "create", "confirm"]) {
       spoil(endpoint);
-      const { key } = await held({ cardToken: aCard() }, patient);
+      const { key } = await held({ cardToken: aCard() });
       assert.deepEqual(fakes(key), ["requires_capture", 0, 1_000], endpoint);
       const { method, customer } = world.fake.intentOf(key);
       assert.deepEqual(customersOf(world.fake, method), [customer], endpoint);
@@ -233,6 +232,22 @@ test("an answer that is lost is read from the payment, also when Stripe has forg
   world.fake.forgetKeys();
   assert.equal(said(await settle(connector, refund, true)), "approved");
   assert.equal(world.fake.intentOf(key).refunded, 100);
+});
+
+test("a request that arrives when it was taken for lost, and another one was sent, has no second effect", async () => {
+  world.fake.hangMs = 600;
+  const { key, reference } = await held();
+  world.fake.fault("capture", "late");
+  assert.equal(await decide(change("capture", reference, 300n)), "approved");
+  assert.deepEqual(fakes(key), ["requires_capture", 300, 700]);
+  world.fake.fault("refund", "late");
+  assert.equal(await decide(change("refund", reference, 100n)), "approved");
+  const arrived = world.fake.requests.length;
+  await delay(900);
+  assert.equal(world.fake.requests.length, arrived);
+  assert.deepEqual(fakes(key), ["requires_capture", 300, 700]);
+  assert.equal(world.fake.intentOf(key).refunded, 100);
+  assert.equal(await decide(change("capture", reference, 700n, { final: true })), "approved");
 });
 
 test("nothing is believed to have had no effect before a while is over", async () => {
@@ -315,6 +330,37 @@ test("replicas and repetitions of the same operation have one effect", async () 
   await Promise.all(sends);
   for (const asked of captures) assert.equal(said(await settle(connector, asked, true)), "approved");
   assert.deepEqual(fakes(key), ["requires_capture", 500, 500]);
+});
+
+test("what was held when the account captured in parts is captured and freed in parts when it captures once", async () => {
+  const before = world.process();
+  const asked = authorization();
+  const outcome = await settle(before, asked);
+  assert.ok(outcome.state === "approved");
+  const { reference } = outcome;
+  assert.equal(said(await settle(before, change("capture", reference, 100n))), "approved");
+
+  const once = world.process({ STRIPE_MULTICAPTURE: "false" });
+  assert.equal(said(await settle(once, change("capture", reference, 300n))), "approved");
+  assert.equal(said(await settle(once, change("void", reference, 200n))), "approved");
+  assert.deepEqual(fakes(asked.key), ["requires_capture", 400, 600]);
+  // What nobody knew of, and is asked for after the change, is captured once.
+  const later = authorization();
+  assert.equal(said(await settle(once, later)), "approved");
+  assert.equal(world.fake.intentOf(later.key).wantsParts, false);
+  assert.equal(said(await settle(once, change("capture", reference, 400n))), "approved");
+  assert.deepEqual(fakes(asked.key), ["succeeded", 800, 0]);
+});
+
+test("an authorization whose process died before it was sent is asked for as it was written down, whatever the account can since", async () => {
+  const asked = authorization();
+  await new OperationRepository(world.test.database, 1_000).begin(asked, 50);
+  const once = world.process({ STRIPE_MULTICAPTURE: "false" });
+  assert.equal(said(await settle(once, asked)), "approved");
+  const { wantsParts, id } = world.fake.intentOf(asked.key);
+  assert.equal(wantsParts, true);
+  assert.equal(said(await settle(once, change("capture", id, 300n))), "approved");
+  assert.deepEqual(fakes(asked.key), ["requires_capture", 300, 700]);
 });
 
 test("what was held when the account captured once is captured when it captures in parts: its only capture is the last", async () => {
