@@ -187,20 +187,22 @@ const list: SqlText = {
 export class OperationRepository {
   readonly #database: Statements;
   readonly #leaseMs: number;
-
-  /** @param leaseMs how long somebody who works at an authorization may take until it is anybody's again */
-  constructor(database: Statements, leaseMs: number) {
-    this.#database = database;
-    this.#leaseMs = leaseMs;
-  }
+  readonly #maxCaptures: number;
 
   /**
-   * Writes down what is asked for, unless the key is known, and returns what is known of it.
+   * @param leaseMs how long somebody who works at an authorization may take until it is anybody's again
    * @param maxCaptures how often the account can capture what it authorizes now
    */
-  async begin(asked: Asked, maxCaptures: number): Promise<Operation> {
+  constructor(database: Statements, leaseMs: number, maxCaptures: number) {
+    this.#database = database;
+    this.#leaseMs = leaseMs;
+    this.#maxCaptures = maxCaptures;
+  }
+
+  /** Writes down what is asked for, unless the key is known, and returns what is known of it. */
+  async begin(asked: Asked): Promise<Operation> {
     const { key, kind, orderId, cardToken, reference, currency, amount } = asked;
-    await this.#database.query(begin, [key, kind, orderId, cardToken, reference, currency, amount, maxCaptures]);
+    await this.#database.query(begin, [key, kind, orderId, cardToken, reference, currency, amount, this.#maxCaptures]);
     const operation = await this.find(key);
     if (!operation) throw new Error(`the operation ${key} is gone`);
     return operation;
@@ -220,7 +222,7 @@ export class OperationRepository {
       lease.id,
       this.#leaseMs,
     ]);
-    return authorization && { lease, authorization };
+    return authorization && { lease, authorization: this.#toAuthorization(authorization) };
   }
 
   /** Gives it to others. */
@@ -230,12 +232,14 @@ export class OperationRepository {
 
   /** What became of an authorization. */
   async authorization(key: string): Promise<Authorization | undefined> {
-    return (await this.#database.query<Authorization>(findAuthorization, [key]))[0];
+    const [row] = await this.#database.query<Authorization>(findAuthorization, [key]);
+    return row && this.#toAuthorization(row);
   }
 
   /** What became of the authorization that Stripe calls so. */
   async findByIntent(intentId: string): Promise<Authorization | undefined> {
-    return (await this.#database.query<Authorization>(findByIntent, [intentId]))[0];
+    const [row] = await this.#database.query<Authorization>(findByIntent, [intentId]);
+    return row && this.#toAuthorization(row);
   }
 
   /** Captures and voids of the same authorization that may have their effect. */
@@ -291,6 +295,11 @@ export class OperationRepository {
       ...row,
       ...toOperation(row),
     }));
+  }
+
+  /** Of one that is older than the column the account is asked. */
+  #toAuthorization(row: Authorization): Authorization {
+    return { ...row, maxCaptures: row.maxCaptures ?? this.#maxCaptures };
   }
 }
 

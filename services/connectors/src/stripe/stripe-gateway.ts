@@ -71,8 +71,7 @@ export class StripeGateway {
 
   /** Does what is wanted. @throws what keeps it from its memory; then there may be an effect */
   async execute(asked: Asked): Promise<Outcome> {
-    const { operations, rules } = this.#options;
-    const operation = await operations.begin(asked, rules.maxCaptures);
+    const operation = await this.#options.operations.begin(asked);
     if (!isSame(operation, asked)) return { state: "reused" };
     return (
       outcomeOf(operation) ?? (await this.#once(operation.key, () => this.#work({ ...operation, final: asked.final })))

@@ -57,7 +57,7 @@ export function composeStripe(
     pace: { all: perSecond / replicas, endpoint: config.STRIPE_ENDPOINT_REQUESTS_PER_SECOND / replicas },
     metrics,
   });
-  const operations = new OperationRepository(database, requestsOfLease * timeoutMs);
+  const operations = new OperationRepository(database, requestsOfLease * timeoutMs, rules.maxCaptures);
   const customers = new StripeCustomers({ customers: new CustomerRepository(database), requests });
   const happenings = new HappeningRepository(database);
   const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;

@@ -248,7 +248,7 @@ test("what somebody did in the console is found by looking, and captures of ours
 test("what somebody captured is listed while a capture of ours is not sent yet", async () => {
   const { key, reference, intent } = await captured(0n);
   const asked = change("capture", reference, 500n);
-  await new OperationRepository(world.test.database, 1_000).begin(asked, 50);
+  await new OperationRepository(world.test.database, 1_000, 50).begin(asked);
   world.fake.captureInConsole(intent, 600);
   await connector.listener.sweep(goesOn);
   assert.equal(said(await settle(connector, asked)), "hold_ended");

@@ -354,7 +354,7 @@ test("what was held when the account captured in parts is captured and freed in 
 
 test("an authorization whose process died before it was sent is asked for as it was written down, whatever the account can since", async () => {
   const asked = authorization();
-  await new OperationRepository(world.test.database, 1_000).begin(asked, 50);
+  await new OperationRepository(world.test.database, 1_000, 50).begin(asked);
   const once = world.process({ STRIPE_MULTICAPTURE: "false" });
   assert.equal(said(await settle(once, asked)), "approved");
   const { wantsParts, id } = world.fake.intentOf(asked.key);

@@ -46,7 +46,7 @@ function partsOf(life: Life) {
   const statements: Statements = life.share({ query: world.test.database.query.bind(world.test.database) });
   const requests = life.share(alive);
   const customers = new StripeCustomers({ customers: new CustomerRepository(statements), requests });
-  const operations = new OperationRepository(statements, leaseMs);
+  const operations = new OperationRepository(statements, leaseMs, rules.maxCaptures);
   return { statements, operations, customers, requests, patienceMs: 1_000, metrics, log: quietLogger() };
 }
 
