@@ -7,7 +7,7 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly uid?: number;
   readonly gid?: number;
-  /** Whether a failure tells everything that was kept of the output; only the last line when left out. */
+  /** Whether a failure tells the last 64 Ki characters of the output; only the last line when left out. */
   readonly keepOutput?: boolean;
   /** After this many milliseconds the command is killed. */
   readonly timeoutMs: number;
@@ -29,12 +29,12 @@ export async function run(command: string, args: readonly string[], options: Run
   const { timeoutMs, keepOutput = false, ...place } = options;
   const child = spawn(command, args, { ...place, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
-  const collect = (chunk: Buffer) => {
-    output += chunk.toString();
-    if (output.length > mostOutput) child.kill("SIGKILL");
-  };
-  child.stdout.on("data", collect);
-  child.stderr.on("data", collect);
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      if (output.length > mostOutput) child.kill("SIGKILL");
+    });
+  }
   let timer: NodeJS.Timeout | undefined;
   try {
     const end = await new Promise<string | undefined>((resolve, reject) => {

@@ -15,9 +15,8 @@ test("a command is not waited for longer although somebody whom it left behind k
 });
 
 test("all that a command writes is returned, and one that writes without end is ended", async () => {
-  const program = `process.stdout.write("first\\n" + "x".repeat(200_000))`;
+  const program = `process.stdout.write("first\\n" + "€".repeat(200_000))`;
   const said = await run(process.execPath, ["-e", program], { timeoutMs: 20_000 });
-  assert.equal(said.length, 200_006);
-  assert.ok(said.startsWith("first"));
+  assert.ok(said === `first\n${"€".repeat(200_000)}`);
   await assert.rejects(run("yes", [], { timeoutMs: 60_000 }), /^Error: yes wrote more than \d+ characters$/);
 });

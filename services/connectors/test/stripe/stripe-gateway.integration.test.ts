@@ -234,6 +234,13 @@ test("an answer that is lost is read from the payment, also when Stripe has forg
   assert.equal(world.fake.intentOf(key).refunded, 100);
 });
 
+test("what is held and cannot be used is given free although Stripe has failed to do so, and says that again under the same key", async () => {
+  const asked = authorization({ cardToken: aCard("oneCapture") });
+  world.fake.fault("cancel", "fails");
+  assert.equal(await decide(asked), "multicapture_unavailable");
+  assert.deepEqual(fakes(asked.key), ["canceled", 0, 0]);
+});
+
 test("a request that arrives when it was taken for lost, and another one was sent, has no second effect", async () => {
   world.fake.hangMs = 600;
   const { key, reference } = await held();
