@@ -134,16 +134,22 @@ function wantedOf(states: readonly OrderState[]): number {
   return states.filter(({ isRest }) => !isRest).length;
 }
 
-/** What the books say is wrong; at rest also what is with the world behind the gateway's connector. @param atRest whether every order has ended */
+/** What is wrong in the end: by the books, and with the world behind the gateway's connector. @param atRest whether every order has ended */
 export async function compareBooks(stack: Stack, { atRest }: { atRest: boolean }): Promise<string[]> {
+  const { wrong, underway } = await takeBooks(stack);
+  return [
+    ...wrong,
+    ...(stack.blueprint.gateway === "stripe" ? await compareWithStripe(stack, { atRest }) : []),
+    ...(atRest && underway > 0 ? [`the books know ${underway} orders under way`] : []),
+  ];
+}
+
+async function takeBooks(stack: Stack): Promise<{ wrong: string[]; underway: number }> {
   const entries = accountedServices.map((service) => [service, stack.databaseUrl(service, "postgres")] as const);
   await using outside = await openOutsideWorld(stack);
   const urls = Object.fromEntries(entries) as Record<AccountedService, string>;
-  const balance = await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier });
-  const wrong = balance.findings.flatMap((finding) => finding.wrong);
-  if (!atRest) return wrong;
-  if (stack.blueprint.gateway === "stripe") wrong.push(...(await compareWithStripe(stack)));
-  return balance.underway > 0 ? [...wrong, `the books know ${balance.underway} orders under way`] : wrong;
+  const { findings, underway } = await takeBalance({ urls, gateway: outside.gateway, carrier: outside.carrier });
+  return { wrong: findings.flatMap((finding) => finding.wrong), underway };
 }
 
 interface WatchOptions {
@@ -243,9 +249,10 @@ export class Watch {
   async #compare(): Promise<void> {
     const start = performance.now();
     try {
-      for (const wrong of await compareBooks(this.#stack, { atRest: false })) {
-        if (!this.#wrong.has(wrong)) this.#options.say(`NOT in balance: ${wrong}`);
-        this.#wrong.add(wrong);
+      const { wrong } = await takeBooks(this.#stack);
+      for (const each of wrong) {
+        if (!this.#wrong.has(each)) this.#options.say(`NOT in balance: ${each}`);
+        this.#wrong.add(each);
       }
       this.comparisons += 1;
       // The more there is to compare, the longer it takes: at most a tenth of the time.

@@ -26,7 +26,7 @@ async function killInTurn(stack: Stack): Promise<void> {
   }
 }
 
-/** What Stripe has captured and the connector does not know of must be said, and what was asked for and is taken for somebody else's. */
+/** What Stripe has captured and the connector does not know of must be said, unless it is being found out; and what was asked for and is taken for somebody else's. */
 async function assertDifferenceIsFound(stack: Stack): Promise<void> {
   const client = new pg.Client({ connectionString: stack.databaseUrl("stripe", "postgres") });
   await client.connect();
@@ -37,11 +37,18 @@ async function assertDifferenceIsFound(stack: Stack): Promise<void> {
   );
   const captures = "select key from gateway_operation where kind = 'capture' and state = 'approved'";
   await client.query(`update gateway_operation set outside = true where key in (${captures} limit 1)`);
-  await client.end();
-  const [wrong = "", other = "", ...more] = await compareWithStripe(stack, 0);
+  const [wrong = "", other = "", ...more] = await compareWithStripe(stack, { atRest: true, withinMs: 0 });
   assert.match(wrong, new RegExp(`^payment ${rows[0]?.intent_id} of .* at Stripe, and .* for the connector$`));
   assert.match(other, /^the CAPTURE [\w-]+, which is ours, is taken for somebody else's$/);
   assert.deepEqual(more, []);
+  assert.deepEqual(await compareWithStripe(stack, { atRest: false, withinMs: 0 }), [wrong, other]);
+  const ofPayment = "select key from gateway_authorization where intent_id = $1";
+  await client.query(
+    `update gateway_operation set state = 'sent' where kind = 'authorize' and authorization_key in (${ofPayment})`,
+    [rows[0]?.intent_id],
+  );
+  assert.deepEqual(await compareWithStripe(stack, { atRest: false, withinMs: 0 }), [other]);
+  await client.end();
 }
 
 test("every order that is paid by Stripe comes to its end, whatever happens to the connector, and Stripe has what we know", {
