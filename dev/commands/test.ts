@@ -1,34 +1,32 @@
 // `npm test`: the checks, then every test, on real servers. `npm test -- <files>` runs only those tests.
 // One PostgreSQL serves all tests that want a database of their own; tools are had before the first test needs them.
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { globSync } from "node:fs";
 import { delimiter } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
 import { fullEnvironment } from "../config.ts";
 import { StackError } from "../errors.ts";
-import { onOrphaned } from "../process/parentage.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { Stack } from "../stack/stack.ts";
+import { endWithUs, type Lane, runLanes } from "../testing/lanes.ts";
 import { ToolError, tool, toolLinks } from "../tools/tool.ts";
 import { baseTools, testTools } from "../tools/versions.ts";
 
-/** Test files that run at the same time: the machines that this runs on have two cores. */
+const patterns = ["{services/*,clients/*,deploy/*,dev/*,bench,charts,examples/*}/test/**/*.test.ts"];
+/** These mostly start a whole stack, which keeps more than one core busy; the others mostly wait. The machines that this runs on have two cores. */
+const withStack = /^(?:dev\/(?:commands|observe|observers|stack|verify)|examples)\//;
+/** So many test files at the same time; of those with a whole stack one besides. */
 const concurrency = 2;
 /** A single test may take this long; the ones with a whole stack take the longest. */
 const testTimeoutMs = 10 * 60_000;
 
-const patterns = ["{services/*,clients/*,deploy/*,dev/*,bench,charts,examples/*}/test/**/*.test.ts"];
-
-/** Runs a command with our terminal; resolves with its exit code. It ends when we are told to. */
-function passThrough(args: readonly string[], environment: Record<string, string> = {}): Promise<number> {
-  const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit", env: fullEnvironment(environment) });
-  const stop = () => child.kill("SIGTERM");
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-  onOrphaned(stop);
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => resolve(code ?? 1));
-  });
+/** Runs the checks in our terminal; resolves with their exit code. */
+async function check(): Promise<number> {
+  const child = spawn(process.execPath, ["dev/commands/check.ts"], { cwd: root, stdio: "inherit" });
+  endWithUs(child);
+  const [code] = (await once(child, "exit")) as [number | null];
+  return code ?? 1;
 }
 
 /** Before the tests, whose time is limited. What only some of them need may be missing; they say so. */
@@ -55,17 +53,19 @@ function startPostgres(): Promise<Stack> {
   );
 }
 
-async function runTests(files: readonly string[]): Promise<number> {
+async function runTests(chosen: readonly Lane[]): Promise<number> {
   await using postgres = await startPostgres();
-  const flags = ["--test", `--test-concurrency=${concurrency}`, `--test-timeout=${testTimeoutMs}`];
   // Awaited here: the server ends with this block.
-  return await passThrough([...flags, ...files], {
-    TEST_POSTGRES_URL: postgres.databaseUrl("postgres"),
-    PATH: [toolLinks, fullEnvironment().PATH].join(delimiter),
+  return await runLanes(chosen, {
+    environment: {
+      TEST_POSTGRES_URL: postgres.databaseUrl("postgres"),
+      PATH: [toolLinks, fullEnvironment().PATH].join(delimiter),
+    },
+    timeoutMs: testTimeoutMs,
   });
 }
 
-const help = `Checks everything, then runs every test on real servers; half an hour on two cores. Ends with 0 when all is well.
+const help = `Checks everything, then runs every test on real servers; 25 minutes on two cores. Ends with 0 when all is well.
 
   npm test                 the checks, and all tests
   npm test -- <files>      only the tests in these files, without the checks`;
@@ -75,13 +75,17 @@ async function main(chosen: readonly string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  if (chosen.length > 0) return runTests(chosen);
-  const checked = await passThrough(["dev/commands/check.ts"]);
+  if (chosen.length > 0) return runTests([{ files: chosen, concurrency }]);
+  const checked = await check();
   await haveTools();
-  const tested = await runTests(globSync(patterns, { cwd: root }).sort());
+  const files = globSync(patterns, { cwd: root }).sort();
+  const tested = await runTests([
+    { files: files.filter((file) => withStack.test(file)), concurrency: 1 },
+    { files: files.filter((file) => !withStack.test(file)), concurrency },
+  ]);
   if (checked !== 0) {
     console.error("The checks at the beginning failed; here they are again:");
-    await passThrough(["dev/commands/check.ts"]);
+    await check();
   }
   return tested || checked;
 }
