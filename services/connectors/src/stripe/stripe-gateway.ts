@@ -12,6 +12,7 @@ import {
   refusalOf,
   refusedWith,
 } from "./judgement.ts";
+import type { StripeMetrics } from "./metrics.ts";
 import {
   type Lease,
   LeaseLost,
@@ -43,6 +44,7 @@ export interface StripeGatewayOptions {
   readonly settleMs: number;
   /** How long an operation waits for others of its authorization, in milliseconds. */
   readonly patienceMs: number;
+  readonly metrics: Pick<StripeMetrics, "unclear">;
   readonly log: Pick<Logger, "warn" | "error">;
 }
 
@@ -339,8 +341,10 @@ export class StripeGateway {
   }
 
   #complain({ operation }: Work): void {
+    const { metrics, log } = this.#options;
+    metrics.unclear();
     const message = "what Stripe shows of a payment does not come of what it was asked: somebody else has changed it";
-    this.#options.log.error(message, { "operation.id": operation.key, kind: operation.kind });
+    log.error(message, { "operation.id": operation.key, kind: operation.kind });
   }
 
   /** What is held of an authorization that cannot be used is given free before it is refused. */

@@ -61,9 +61,9 @@ export function composeStripe(
   const customers = new StripeCustomers({ customers: new CustomerRepository(database), requests });
   const happenings = new HappeningRepository(database);
   const answerWithinMs = config.STRIPE_ANSWER_WITHIN_MS;
-  const common = { operations, requests, patienceMs: answerWithinMs, log };
+  const common = { operations, requests, patienceMs: answerWithinMs, metrics, log };
   const gateway = new StripeGateway({ ...common, customers, rules, settleMs: config.STRIPE_SETTLE_MS });
-  const listener = new StripeListener({ ...common, happenings, metrics });
+  const listener = new StripeListener({ ...common, happenings });
   const perSecondOf = perSecond / requestsOfOperation;
   const api = new ConnectorApi({ gateway, happenings, rules, perSecond: perSecondOf, answerWithinMs, log });
   return { api, gateway, requests, listener };

@@ -283,15 +283,18 @@ test("a capture waits for the one before it whose answer was lost, so that the t
   assert.deepEqual(fakes(key), ["requires_capture", 800, 200]);
 });
 
-test("what somebody captured in the console is not taken for an operation of ours", async () => {
+test("what somebody captured in the console is not taken for an operation of ours, and is counted", async () => {
   const { key, reference } = await held();
   const capture = change("capture", reference, 400n);
+  const registry = new Registry();
+  const { gateway } = world.process({}, registry);
   world.fake.fault("capture", "before", "before");
-  await connector.gateway.execute(capture);
+  await gateway.execute(capture);
   const intent = world.fake.intentOf(key);
   intent.received += 150;
   intent.held -= 150;
-  for (let round = 0; round < 3; round += 1) assert.equal(said(await connector.gateway.find(capture)), "undetermined");
+  for (let round = 0; round < 3; round += 1) assert.equal(said(await gateway.find(capture)), "undetermined");
+  assert.match(await registry.metrics(), /^stripe_captures_unclear_total 3$/m);
 });
 
 test("a hold that has ended cannot be captured, and need not be voided", async () => {
