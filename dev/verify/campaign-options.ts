@@ -34,7 +34,8 @@ Ends with 0 when nothing is wrong, else with 1.
 
   npm run campaign                      ${standard.minutes} minutes
   npm run campaign -- --minutes 10      another time
-  npm run campaign -- --orders 1000     another number of orders; otherwise ${standard.ordersPerMinute} a minute
+  npm run campaign -- --orders 1000     another number of orders; otherwise ${standard.ordersPerMinute} a minute. No more come while as many as
+                                        come in a minute are under way, so a slow machine has fewer of them
   npm run campaign -- --faults 40       another number of faults; otherwise ${standard.faultsPerMinute} a minute
   npm run campaign -- --kinds kill,crash
                                         only some kinds of faults
