@@ -65,7 +65,7 @@ async function runTests(chosen: readonly Lane[]): Promise<number> {
   });
 }
 
-const help = `Checks everything, then runs every test on real servers; 25 minutes on two cores. Ends with 0 when all is well.
+const help = `Checks everything, then runs every test on real servers; half an hour on two cores. Ends with 0 when all is well.
 
   npm test                 the checks, and all tests
   npm test -- <files>      only the tests in these files, without the checks`;
