@@ -18,8 +18,6 @@ export interface LaneOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** How long a single test may take, in milliseconds. */
   readonly timeoutMs: number;
-  /** Told each line; default: prints it. */
-  readonly say?: (line: string) => void;
 }
 
 /** With this line Node's runner begins to say how many tests there were, and which of them failed. */
@@ -32,12 +30,11 @@ const end = /^ℹ tests \d/;
  */
 export async function runLanes(lanes: readonly Lane[], options: LaneOptions): Promise<number> {
   const ends = await Promise.all(lanes.map((lane) => run(lane, options)));
-  const { say = console.log } = options;
-  for (const line of ends.flatMap(({ said }) => said)) say(line);
+  for (const line of ends.flatMap(({ said }) => said)) console.log(line);
   return Math.max(...ends.map(({ code }) => code));
 }
 
-async function run({ files, concurrency }: Lane, { environment, timeoutMs, say = console.log }: LaneOptions) {
+async function run({ files, concurrency }: Lane, { environment, timeoutMs }: LaneOptions) {
   const args = ["--test", `--test-concurrency=${concurrency}`, `--test-timeout=${timeoutMs}`, ...files];
   const env = fullEnvironment({ ...environment, ...(colour && { FORCE_COLOR: "1" }) });
   const child = spawn(process.execPath, args, { cwd: root, stdio: ["inherit", "pipe", "inherit"], env });
@@ -46,7 +43,7 @@ async function run({ files, concurrency }: Lane, { environment, timeoutMs, say =
   const said: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     if (said.length > 0 || end.test(stripVTControlCharacters(line))) said.push(line);
-    else say(line);
+    else console.log(line);
   }
   const [code] = await closed;
   return { code: code ?? 1, said };

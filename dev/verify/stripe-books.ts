@@ -32,7 +32,7 @@ const timeoutMs = 10_000;
 
 /** How it is compared. */
 interface Comparison {
-  /** Whether every order has ended: before, payments that something is being done with, or taken for somebody else's, are left out. */
+  /** Whether every order has ended; else payments of which something is undecided are left out. */
   readonly atRest: boolean;
   /** How long what is wrong may take to become right, in milliseconds; default 40,000. */
   readonly withinMs?: number;
