@@ -7,9 +7,9 @@ import { delimiter } from "node:path";
 import { root } from "../../deploy/command/checkout.ts";
 import { fullEnvironment } from "../config.ts";
 import { StackError } from "../errors.ts";
+import { endWithUs, type Lane, runLanes } from "../process/lanes.ts";
 import { freePorts } from "../stack/free-ports.ts";
 import { Stack } from "../stack/stack.ts";
-import { endWithUs, type Lane, runLanes } from "../testing/lanes.ts";
 import { ToolError, tool, toolLinks } from "../tools/tool.ts";
 import { baseTools, testTools } from "../tools/versions.ts";
 

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
 import { root } from "../../deploy/command/checkout.ts";
 import { colour, fullEnvironment } from "../config.ts";
-import { onOrphaned } from "../process/parentage.ts";
+import { onOrphaned } from "./parentage.ts";
 
 /** Test files that are run beside those of other lanes. */
 export interface Lane {
