@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { stripVTControlCharacters } from "node:util";
 import { root } from "../../deploy/command/checkout.ts";
 import { colour, fullEnvironment } from "../config.ts";
-import { onOrphaned } from "./parentage.ts";
+import { endWithUs } from "./parentage.ts";
 
 /** Test files that are run beside those of other lanes. */
 export interface Lane {
@@ -24,13 +24,15 @@ export interface LaneOptions {
 const end = /^ℹ tests \d/;
 
 /**
- * Runs the lanes beside each other. What each of them says in the end is said when all are over, so that what failed is not lost among the tests of another.
+ * Runs the lanes beside each other. What each of them says in the end is said when all are over, of those with failures last, so that what failed is not lost among the tests of
+ * another.
  *
  * @returns 0 when all tests pass
  */
 export async function runLanes(lanes: readonly Lane[], options: LaneOptions): Promise<number> {
   const ends = await Promise.all(lanes.map((lane) => run(lane, options)));
-  for (const line of ends.flatMap(({ said }) => said)) console.log(line);
+  for (const { said } of ends.toSorted((one, other) => one.code - other.code))
+    for (const line of said) console.log(line);
   return Math.max(...ends.map(({ code }) => code));
 }
 
@@ -47,11 +49,4 @@ async function run({ files, concurrency }: Lane, { environment, timeoutMs }: Lan
   }
   const [code] = await closed;
   return { code: code ?? 1, said };
-}
-
-/** Ends a child when we are told to, or whoever started us is gone. */
-export function endWithUs(child: ChildProcess): void {
-  const stop = () => child.kill("SIGTERM");
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-  onOrphaned(stop);
 }

@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { startedByNpm } from "../config.ts";
 import { ancestryOf, identityOf } from "./identity.ts";
 
@@ -17,6 +18,13 @@ export function onOrphaned(callback: () => void): void {
     callback();
   }, intervalMs);
   timer.unref();
+}
+
+/** Ends a child when we are told to, or whoever started us is gone. */
+export function endWithUs(child: ChildProcess): void {
+  const stop = () => child.kill("SIGTERM");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  onOrphaned(stop);
 }
 
 function ancestors(): number[] {

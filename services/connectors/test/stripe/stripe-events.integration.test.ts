@@ -255,6 +255,18 @@ test("what somebody captured is listed while a capture of ours is not sent yet",
   assert.deepEqual(await outside(key), [["CAPTURE", 600n, reference, "approved", true]]);
 });
 
+test("what the console gives back of a capture of which nobody can say what became of it is listed", async () => {
+  const { key, reference, intent } = await captured(0n);
+  const asked = change("capture", reference, 500n);
+  world.fake.fault("capture", "after", "after");
+  await connector.gateway.execute(asked);
+  world.fake.captureInConsole(intent, 300);
+  assert.equal(said(await connector.gateway.find(asked)), "undetermined");
+  const refund = world.fake.refundInConsole(intent, 300);
+  await connector.listener.sweep(goesOn);
+  assert.deepEqual(await outside(key), [["REFUND", 300n, refund.id, "approved", true]]);
+});
+
 test("a capture of ours is nobody else's, whatever is known of it when Stripe tells", async () => {
   const hint = (intent: { id: string; received: number }) =>
     ({ of: "capture", id: intent.id, received: BigInt(intent.received) }) as const;
