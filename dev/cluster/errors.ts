@@ -2,3 +2,8 @@
 export class ClusterError extends Error {
   override readonly name = "ClusterError";
 }
+
+/** What a stage needs is not here; the message says what. */
+export class LeftOut extends Error {
+  override readonly name = "LeftOut";
+}

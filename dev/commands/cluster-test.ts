@@ -18,6 +18,7 @@ import { issuersStage } from "../cluster/mesh/issuers-stage.ts";
 import type { Mesh, Stage } from "../cluster/mesh/mesh.ts";
 import { meshValues, namespace, Release } from "../cluster/mesh/release.ts";
 import { rolloutStages } from "../cluster/mesh/rollout-stages.ts";
+import { runStages } from "../cluster/mesh/run-stages.ts";
 import { skaffoldStage } from "../cluster/mesh/skaffold-stage.ts";
 import { outsideNamespace, Surroundings } from "../cluster/mesh/surroundings.ts";
 import { tlsStage } from "../cluster/mesh/tls-stage.ts";
@@ -54,7 +55,8 @@ ${stages.map(({ name }, index) => `${String(index + 1).padStart(4)}  ${name}`).j
                                            node of this machine's own (Linux, as root), which is ended afterwards
   npm run cluster:test -- --keep           uninstalls nothing and waits for Ctrl-C, for a look around
   npm run cluster:test -- --commit <ref>   the image of a commit instead of the working tree
-  npm run cluster:test -- --stages 1,2,7   only these, by number; nothing works without the first
+  npm run cluster:test -- --stages 1,2,7   only these, by number; nothing works without the first. One that
+                                           cannot be shown here then fails, and is otherwise left out
   npm run cluster:test -- --rate 1         orders a second during upgrade and failures; 4 is for two cores of one's own
   npm run cluster:test -- --image <repository:tag> --next-image <repository:tag> --host <address>
                                            for somebody else's cluster: two images that it can pull (they may be the same
@@ -76,6 +78,8 @@ interface Wishes {
   readonly host?: string | undefined;
   readonly rate: number;
   readonly stages: readonly Stage[];
+  /** The stages were chosen one by one. */
+  readonly byNumber: boolean;
 }
 
 function read(args: readonly string[]): Wishes & { readonly help: boolean } {
@@ -94,7 +98,7 @@ function read(args: readonly string[]): Wishes & { readonly help: boolean } {
   });
   const { "next-image": nextImage, rate, stages: numbers, ...others } = values;
   if (!(Number(rate) > 0)) throw new ClusterError("--rate is a number of orders a second above 0.");
-  return { ...others, nextImage, rate: Number(rate), stages: chosenStages(numbers) };
+  return { ...others, nextImage, rate: Number(rate), stages: chosenStages(numbers), byNumber: numbers !== undefined };
 }
 
 function chosenStages(numbers: string | undefined): readonly Stage[] {
@@ -126,6 +130,8 @@ async function prepare(present: Cluster | undefined, wishes: Wishes): Promise<vo
   }
   if (sentences.length > 0) throw new ClusterError(sentences.join("\n"));
   await installPackages(packages, say);
+  // Who does not ask for it by name does not wait for it.
+  if (wishes.byNumber && wishes.stages.includes(skaffoldStage)) await tool("skaffold", say);
 }
 
 /** Two images that pods can run, and where they have to be loaded from, unless they are pulled. */
@@ -148,27 +154,6 @@ async function loadImages(cluster: Cluster, { image, nextImage, archive }: Image
   if (archive === undefined) return;
   await cluster.load(archive);
   await ctr(["images", "tag", "--force", image, nextImage]);
-}
-
-/** Runs every stage that makes sense after what failed before it. @returns whether all went well */
-async function runStages(mesh: Mesh, chosen: readonly Stage[]): Promise<boolean> {
-  let passed = true;
-  for (const [index, stage] of chosen.entries()) {
-    const { name, run } = stage;
-    // Nothing works without the first; and what failed is left to be looked at.
-    if (!passed && removalStages.includes(stage)) break;
-    const start = performance.now();
-    const seconds = () => `${((performance.now() - start) / 1_000).toFixed(1)} s`;
-    try {
-      const seen = await run(mesh);
-      console.log(`✓ ${index + 1}/${chosen.length} ${name} (${seconds()})\n    ${seen}`);
-    } catch (error) {
-      console.log(`✗ ${index + 1}/${chosen.length} ${name} (${seconds()})\n    ${(error as Error).message}`);
-      passed = false;
-      if (index === 0) break;
-    }
-  }
-  return passed;
 }
 
 async function removeNamespaces({ kubectl }: Cluster): Promise<void> {
@@ -202,7 +187,9 @@ async function test(cluster: Cluster, { image, nextImage }: Images, wishes: Wish
   const neighbours = { cluster, hostAddress, surroundings, release, caller };
   const mesh: Mesh = { ...neighbours, image, nextImage, values, rate, delivered: undefined };
   const chosen = wishes.stages.filter((stage) => !wishes.keep || !removalStages.includes(stage));
-  const passed = await runStages(mesh, chosen);
+  const { byNumber } = wishes;
+  const showing = { stages: chosen, removals: removalStages, byNumber, say: console.log };
+  const passed = await runStages(mesh, showing);
   if (wishes.keep) await lookAround(cluster);
   else if (passed) await removeNamespaces(cluster);
   return passed;

@@ -1,3 +1,4 @@
+import { LeftOut } from "../errors.ts";
 import { change, imagesOf, withoutMigrations } from "./change.ts";
 import { eventually } from "./eventually.ts";
 import { type Mesh, require, requireBalance, type Stage } from "./mesh.ts";
@@ -35,7 +36,7 @@ export const autoscalingStage: Stage = {
   name: "autoscalers see processor time; the one of orders adds a pod under load and takes it away again",
   async run(mesh) {
     const { code } = await mesh.cluster.kubectl.try(["get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"]);
-    if (code !== 0) return "left out: this cluster serves no resource metrics";
+    if (code !== 0) throw new LeftOut("this cluster serves no resource metrics");
     const seen = await eventually({
       what: "the figures of every autoscaler",
       seconds: figuresSeconds,

@@ -1,6 +1,6 @@
 import { accountedServices } from "../../../services/services.ts";
 import { serviceOf, untilSeen } from "../../observers/jaeger-query.ts";
-import { ClusterError } from "../errors.ts";
+import { ClusterError, LeftOut } from "../errors.ts";
 import { autoscalingStage } from "./autoscaling-stage.ts";
 import type { EndedOrder } from "./caller.ts";
 import { type Mesh, require, type Stage } from "./mesh.ts";
@@ -78,7 +78,7 @@ interface Buckets {
 async function logs(mesh: Mesh): Promise<string> {
   const { stack } = mesh.surroundings;
   if (!stack.blueprint.observers.includes("elasticsearch")) {
-    return "left out: the nodes of this cluster are elsewhere, and their logs with them";
+    throw new LeftOut("the nodes of this cluster are elsewhere, and their logs with them");
   }
   // The audit log is a data stream of its own; an order without trouble is in no other.
   const url = `${stack.observerUrl("elasticsearch")}/logs-ordermesh*-${namespace}/_search`;

@@ -26,7 +26,7 @@ export interface Mesh {
 /** One thing that is shown. */
 export interface Stage {
   readonly name: string;
-  /** Returns what was seen, in one line. @throws ClusterError when it is not so */
+  /** Returns what was seen, in one line. @throws ClusterError when it is not so, LeftOut when it cannot be shown here */
   run(mesh: Mesh): Promise<string>;
 }
 

@@ -1,5 +1,6 @@
 import { services } from "../../../services/services.ts";
 import { findTool, tool } from "../../tools/tool.ts";
+import { LeftOut } from "../errors.ts";
 import { ctr } from "../images.ts";
 import { runningImages } from "./change.ts";
 import { type Mesh, require, type Stage } from "./mesh.ts";
@@ -18,9 +19,9 @@ export const skaffoldStage: Stage = {
   name: "skaffold run builds, pushes and installs by digest; skaffold delete leaves nothing",
   async run(mesh) {
     const { cluster, surroundings, values } = mesh;
-    if (!cluster.own) return "left out: the nodes of this cluster do not reach a registry on this machine";
+    if (!cluster.own) throw new LeftOut("the nodes of this cluster do not reach a registry on this machine");
     const program = await findTool("skaffold");
-    if (!program) return "left out: Skaffold is not here, and `npm run tools -- skaffold` takes minutes to build it";
+    if (!program) throw new LeftOut("Skaffold is not here, and `npm run tools -- skaffold` takes minutes to build it");
     using registry = await Registry.start(await tool("registry"));
     await cluster.kubectl.apply(secretObjects(await surroundings.provision()));
     await using skaffold = await Skaffold.open(program, cluster.kubectl, [values, single]);
