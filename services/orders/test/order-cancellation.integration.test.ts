@@ -35,6 +35,7 @@ function reason(error: ConnectError): string {
   return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
 }
 
+const rejected = { status: OrderStatus.REJECTED, cancellable: false, needsCard: false };
 const ended = { status: OrderStatus.CANCELLED, cancellable: false, needsCard: false };
 
 describe("cancelling orders", () => {
@@ -228,6 +229,34 @@ describe("cancelling orders", () => {
       const request = { requestId: unique("cancel"), orderId, reason: "no" };
       const { order } = await replica.orders.cancelOrder(request, { timeoutMs: 10_000 });
       assert.equal(order?.status, OrderStatus.PENDING);
+    });
+
+    it("is not forgotten by what a run settles that was given up before another one accepted it", async () => {
+      const { orderId, episodeId } = await carried();
+      await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
+      const unheard = { cancellationHeard: false };
+      for (const changes of [unheard, { ...rejected, ...unheard }, { ...ended, ...unheard }]) {
+        const { outcomes } = await replica.episodes.batchSettleOrders({
+          requests: [settlement(orderId, episodeId, changes)],
+        });
+        const { outcome } = outcomes[0] ?? {};
+        assert.equal(outcome?.case === "failure" && outcome.value.reason, "EPISODE_OVER");
+      }
+      await settle(orderId, episodeId, { ...ended, cancellationHeard: true });
+      const { order } = await replica.orders.getOrder({ orderId });
+      assert.equal(order?.status, OrderStatus.CANCELLED);
+    });
+
+    it("is refused when a run that was given up rejects the order before it is noted", async () => {
+      const { orderId, episodeId } = await carried();
+      worker.onCancel = () => settle(orderId, episodeId, { ...rejected, cancellationHeard: false });
+      assert.equal(reason(await refusal(cancel(orderId))), "NOT_CANCELLABLE");
+    });
+
+    it("is left to who settles without a word of it, as workers of the version before do", async () => {
+      const { orderId, episodeId } = await carried();
+      await replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
+      await settle(orderId, episodeId, ended);
     });
 
     it("waits for a workflow that is only begun, and for one that has too much to do", async () => {

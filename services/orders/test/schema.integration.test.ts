@@ -51,6 +51,7 @@ const resting = {
   retryAfterMs: undefined,
   waitsFor: "",
   amended: 0,
+  cancellationHeard: undefined,
   parked: undefined,
   awaitsStock: false,
   origin: { actor: "", requestId: "", traceId: "" },

@@ -30,6 +30,7 @@ import { toChange, toStatusProto } from "./order-proto.ts";
 /** How an order leaves an episode. */
 export function toSettlement(request: SettleOrderRequest): Settlement {
   const { episodeId, saga, cancellable, needsCard, retryAfter, waitsFor, parked, awaitsStock, amended } = request;
+  const { cancellationHeard } = request;
   return {
     ...toChange(request),
     episodeId,
@@ -41,6 +42,7 @@ export function toSettlement(request: SettleOrderRequest): Settlement {
     parked: parked && toParkedStep(parked),
     awaitsStock,
     amended,
+    cancellationHeard,
   };
 }
 

@@ -106,9 +106,9 @@ export class OrderCancellation {
       if (standing.legacySagaId !== undefined) {
         return await this.#askLegacy(request, { sagaId: standing.legacySagaId, mayBeDone, status: standing.status });
       }
+      if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
       // It was the workflow that accepted it, and has settled since.
       if (asked?.answer === "accepted" && !standing.episodeId && !standing.lost) return;
-      if (isTerminal(standing.status)) throw notCancellable(request.orderId, standing.status);
       if (standing.wanted) return;
       if (standing.lost) {
         await this.#pause(pauseMs, signal, asked?.cause);

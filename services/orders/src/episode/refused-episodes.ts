@@ -92,6 +92,7 @@ export class RefusedEpisodes {
       retryAfterMs: undefined,
       waitsFor: "",
       amended: 0,
+      cancellationHeard: undefined,
       parked: undefined,
       awaitsStock: false,
     } as const;

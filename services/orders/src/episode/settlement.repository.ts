@@ -41,6 +41,8 @@ export interface Settlement extends Change {
   readonly awaitsStock: boolean;
   /** The last amendment with which the saga is through; 0: none is new. */
   readonly amended: number;
+  /** Whether who settles it knows of its cancellation; undefined: nobody looks. */
+  readonly cancellationHeard: boolean | undefined;
 }
 
 /** A settlement and who wants it. */
@@ -70,6 +72,7 @@ interface SettlementColumns {
   readonly parked_error: string | undefined;
   readonly awaits_stock: boolean;
   readonly amended: number;
+  readonly cancellation_heard: boolean | undefined;
 }
 
 const input = writtenColumns<ChangeRow & SettlementColumns>({
@@ -85,23 +88,32 @@ const input = writtenColumns<ChangeRow & SettlementColumns>({
   parked_error: "text",
   awaits_stock: "boolean",
   amended: "int",
+  cancellation_heard: "boolean",
 });
 
 interface SettledRow extends Settled {
   readonly n: number;
-  /** Whether the episode has the order. */
+  /** Whether the episode has the order, and no later run of its workflow has accepted a cancellation. */
   readonly mine: boolean;
   /** Whether it is to be FAILED, though its cancellation was accepted when parcels had left. */
   readonly recalled: boolean;
   readonly settled: boolean;
 }
 
+/**
+ * A run that Temporal has given up, because its first task took too long, goes on all the same, beside the one that takes its place. What that one has accepted since is not to
+ * be forgotten by what this one settles.
+ */
+const mine = (entry: "input" | "i") =>
+  `coalesce(locked.episode_id = ${entry}.episode_id, false) and (coalesce(${entry}.cancellation_heard, true)
+    or not coalesce(locked.episode_events @> '[{"id": "${eventIds.cancellation}"}]', false))`;
+
 const wantedBack = (entry: "input" | "i") =>
   `coalesce(${entry}.status = 'failed', false) and locked.recall is not null`;
 
 const settledColumns = selectList<SettledRow>({
   ...movedTypes,
-  mine: "coalesce(locked.episode_id = input.episode_id, false)",
+  mine: mine("input"),
   recalled: wantedBack("input"),
   settled: "moved.n is not null",
   due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
@@ -132,8 +144,8 @@ const settle: SqlText = {
   text: `with ${changeOrders({
     input,
     columns:
-      ", episode_id, recall, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
-    judge: `, coalesce(locked.episode_id = i.episode_id, false) as mine, i.awaits_stock <> locked.awaited as queues,
+      ", episode_id, episode_events, recall, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
+    judge: `, ${mine("i")} as mine, i.awaits_stock <> locked.awaited as queues,
       ${wantedBack("i")} as recalled`,
     where: "i.mine and (i.moves or i.stays) and not i.recalled",
     assign,
@@ -206,5 +218,6 @@ function toSettlementRow(settlement: Settlement, n: number): ChangeRow & Settlem
     parked_error: parked?.error,
     awaits_stock: settlement.awaitsStock,
     amended: settlement.amended,
+    cancellation_heard: settlement.cancellationHeard,
   };
 }

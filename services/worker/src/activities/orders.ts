@@ -257,6 +257,7 @@ function toSettlement(entry: SettleInput, episodeId: string) {
     waitsFor,
     parked,
     amended = 0,
+    cancellationHeard,
   } = entry;
   return {
     orderId,
@@ -271,6 +272,7 @@ function toSettlement(entry: SettleInput, episodeId: string) {
     retryAfter: retryAfterMs === undefined ? undefined : durationFromMs(retryAfterMs),
     waitsFor: waitsFor ?? "",
     amended,
+    cancellationHeard,
     parked: parked && { step: parked.step, reason: parked.reason, error: hideCardNumbers(parked.error) },
   } satisfies Whole<typeof SettleOrderRequestSchema>;
 }

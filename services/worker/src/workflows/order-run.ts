@@ -95,6 +95,8 @@ export class OrderRun implements SagaSubject {
   #status: OrderMove | undefined;
   #failure: OrderFailure | undefined;
   #cancelReason: string | undefined;
+  /** Whether it was told that the cancellation was accepted, though it may have come too late. */
+  #cancellationHeard = false;
   /** The parked step that nobody has decided about. */
   #undecided: SagaState["parked"];
   #parked: SagaState["parked"];
@@ -327,6 +329,7 @@ export class OrderRun implements SagaSubject {
 
   #cancel(reason: string): void {
     this.#cancelReason ??= reason;
+    this.#cancellationHeard = true;
     this.#scope.cancel();
   }
 
@@ -456,6 +459,7 @@ export class OrderRun implements SagaSubject {
   #take(event: OrderEvent): void {
     switch (event.kind) {
       case "cancellation":
+        this.#cancellationHeard = true;
         if (this.#cancellable && !this.order.recalled) this.#cancel(event.reason);
         break;
       case "shipment":
@@ -549,6 +553,7 @@ export class OrderRun implements SagaSubject {
       ...(this.#failure && next && !path.includes(next) && { failure: this.#failure }),
       ...(shown.length > 0 && { parcels: shown }),
       cancellable,
+      cancellationHeard: this.#cancellationHeard,
       needsCard: this.stage === "CHECKOUT",
       ...(this.#isQueued && { awaitsStock: true }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),

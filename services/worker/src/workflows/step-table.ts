@@ -81,6 +81,8 @@ export interface SettleInput {
   /** The parcels from now on; absent: as they are. */
   parcels?: OrderParcel[];
   cancellable: boolean;
+  /** Whether this run knows that the cancellation was accepted; absent where a run of the version before asked. */
+  cancellationHeard?: boolean;
   needsCard: boolean;
   /** Whether it waits for stock; absent: it does not. */
   awaitsStock?: boolean;

@@ -52,6 +52,11 @@ describe("a cancellation at rest undoes what was done, the last first", () => {
       assert.deepEqual(await stage.ends([order]), ["CANCELLED"]);
       assert.deepEqual(stage.world.trace(orderId), trace);
       assert.equal(stage.world.order(orderId).failure, "CANCELLED_BY_CUSTOMER");
+      const { settlements } = stage.rows.row(orderId);
+      assert.deepEqual(
+        [settlements[0], settlements.at(-1)].map((each) => each?.cancellationHeard),
+        [false, true],
+      );
     });
   }
 

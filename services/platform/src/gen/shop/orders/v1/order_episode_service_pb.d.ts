@@ -137,6 +137,14 @@ export declare type SettleOrderRequest = Message<"shop.orders.v1.SettleOrderRequ
    * @generated from field: int32 amended = 20;
    */
   amended: number;
+
+  /**
+   * Whether the run of the workflow knew, when it settled the order, that the cancellation was accepted. When it did not and the workflow has accepted one, a later run of it
+   * has: this one was given up by Temporal, and its settlement is refused with EPISODE_OVER. Absent, by a worker of the version before: nobody looks.
+   *
+   * @generated from field: optional bool cancellation_heard = 21;
+   */
+  cancellationHeard?: boolean | undefined;
 };
 
 /**
