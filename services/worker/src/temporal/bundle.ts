@@ -15,11 +15,18 @@ export const sharedSources = ["trace-parent.ts", "money/allotment.ts", "money/ap
 
 const inFolder = (name: string) => fileURLToPath(new URL(name, workflows));
 
-/** What the bundle is made from: the module whose exports are the workflows, and what goes around them. */
+const workflowsPath = inFolder("workflows.ts");
+const workflowInterceptorModules = [inFolder("legacy/engine/query-guard.ts"), inFolder("engine/trace-header.ts")];
+
+/**
+ * What the bundle is made from: the module whose exports are the workflows, and what goes around them. All of it is loaded once for each thread, and
+ * shared by its workflows, so none of it may have state: of 125 KB of memory and 2.2 ms of CPU for each workflow, 14 KB and 0.9 ms are left.
+ */
 export const bundleSources = {
-  workflowsPath: inFolder("workflows.ts"),
-  workflowInterceptorModules: [inFolder("legacy/engine/query-guard.ts"), inFolder("engine/trace-header.ts")],
+  workflowsPath,
+  workflowInterceptorModules,
   failureConverterPath,
+  preloadModules: [...workflowInterceptorModules, workflowsPath],
 };
 
 /** Bundles the workflows now, which takes seconds. */

@@ -70,4 +70,16 @@ describe("bundles of the workflows", () => {
       }
     }
   });
+
+  test("are made of modules without state, which workflows share", async () => {
+    const names = await readdir(workflows, { recursive: true });
+    const inFolder = names.filter((name) => name.endsWith(".ts")).map((name) => new URL(name, workflows));
+    const variable = /^(?:export )?(?:let|var) .*/m;
+    const changeable = /^(?:export )?const \w+(?:: (?!Readonly|readonly)[^=]+)? = (?:new (?:Weak)?(?:Map|Set)\b|\[).*/m;
+    for (const file of [...inFolder, ...sharedSources]) {
+      const text = await readFile(file, "utf8");
+      const state = (variable.exec(text) ?? changeable.exec(text))?.[0];
+      assert.equal(state, undefined, file.pathname);
+    }
+  });
 });

@@ -2,6 +2,7 @@ import { CancellationScope, isCancellation, proxyActivities, sleep } from "@temp
 import { BatchCalls } from "../../src/workflows/engine/batch-calls.ts";
 import { Coalescer, maxBatchLength } from "../../src/workflows/engine/coalesce.ts";
 import { Compensated, StepAway, StepRefused } from "../../src/workflows/engine/failures.ts";
+import { isLocalCallRunning, LocalCalls } from "../../src/workflows/engine/local-calls.ts";
 import { episodeOptionsBy } from "../../src/workflows/engine/options.ts";
 import { nothing, type SagaBody, type SagaSubject, saga, together } from "../../src/workflows/engine/saga.ts";
 import type { Outcome } from "../../src/workflows/engine/step-batch.ts";
@@ -18,7 +19,7 @@ function doubling() {
     sizes.push(numbers.length);
     return double(numbers);
   };
-  return { sizes, calls: new Coalescer({ batch: call, part: call, callee: "doubler", decider: "doubler" }) };
+  return { sizes, calls: new Coalescer(() => ({ batch: call, part: call, callee: "doubler", decider: "doubler" })) };
 }
 
 /** Callers at different depths of one activation. */
@@ -62,7 +63,7 @@ export async function heavyCrowd(): Promise<number[]> {
     sizes.push(texts.length);
     return texts.map(() => ({ kind: "done", value: null }) as const);
   };
-  const calls = new Coalescer({ batch: call, part: call, callee: "carrier", decider: "carrier", bulky: true });
+  const calls = new Coalescer(() => ({ batch: call, part: call, callee: "carrier", decider: "carrier", bulky: true }));
   const heavy = "x".repeat(maxBatchLength * 0.4);
   const asked = [heavy, heavy, heavy, "light", "y".repeat(maxBatchLength), heavy, "light"];
   await Promise.all(asked.map((text) => calls.ask(text)));
@@ -149,4 +150,23 @@ export async function resting(): Promise<string[][]> {
 /** Waits for ever. */
 export async function waits(): Promise<void> {
   await new Promise(() => undefined);
+}
+
+/** Does not come to rest. */
+export async function spins(): Promise<void> {
+  for (;;);
+}
+
+/** Whether it sees a local activity of its own, which does not end before it does. */
+export async function asksLocally(): Promise<boolean> {
+  const never = () => new Promise<never>(() => undefined);
+  const calls = new LocalCalls({ stepTimeoutMs: 1_000, firstRetryMs: 1 });
+  void calls.orRemote(never, never, never)([]);
+  await sleep(1);
+  return isLocalCallRunning();
+}
+
+/** Whether it sees a local activity that another workflow of its thread has asked for. */
+export async function seesLocalCall(): Promise<boolean> {
+  return isLocalCallRunning();
 }

@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { TestWorkflowEnvironment } from "@temporalio/testing";
 import { Worker } from "@temporalio/worker";
+import { until } from "#testing/until.ts";
 import { done } from "../../src/activities/batch-call.ts";
 import { withLeanThreads } from "../../src/temporal/workflow-threads.ts";
 import { dataConverter } from "../stage/encryption.ts";
@@ -20,8 +21,11 @@ before(async () => {
       connection: environment.nativeConnection,
       taskQueue,
       dataConverter,
-      workflowsPath: fileURLToPath(new URL("./engine-workflows.ts", import.meta.url)),
-      bundlerOptions: { webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }) },
+      workflowsPath,
+      bundlerOptions: {
+        webpackConfigHook: (config) => ({ ...config, infrastructureLogging: { level: "error" } }),
+        preloadModules: [workflowsPath],
+      },
       activities: {
         double: async (numbers: number[]) => numbers.map((number) => done(2 * number)),
         usual: () => fail("usual"),
@@ -40,6 +44,7 @@ after(async () => {
   await environment?.teardown();
 });
 
+const workflowsPath = fileURLToPath(new URL("./engine-workflows.ts", import.meta.url));
 const tries = { usual: 0, stubborn: 0 };
 
 async function fail(step: keyof typeof tries): Promise<never> {
@@ -56,6 +61,25 @@ test("nobody remembers where the promises of a workflow were made", async () => 
   const handle = await environment.client.workflow.start("waits", { taskQueue, workflowId: "waits" });
   assert.equal(await handle.query("__stack_trace"), "");
   await handle.terminate();
+});
+
+test("a workflow that does not come to rest fails its task, and others of its thread go on", async () => {
+  const { client } = environment;
+  const handle = await client.workflow.start("spins", { taskQueue, workflowId: "spins" });
+  assert.deepEqual(await execute("crowd", 2), { sum: 2, sizes: [2] });
+  const failed = await until(
+    async () => (await handle.fetchHistory()).events?.find((event) => event.workflowTaskFailedEventAttributes),
+    "its task has failed",
+  );
+  const { failure } = failed.workflowTaskFailedEventAttributes ?? {};
+  const [said] = (await dataConverter.payloadCodecs?.[0]?.decode([failure?.encodedAttributes ?? {}])) ?? [];
+  assert.match(Buffer.from(said?.data ?? []).toString(), /timed out after 5000ms/);
+  await handle.terminate();
+});
+
+test("a local call is seen by its own workflow, and by none that shares its thread", async () => {
+  assert.equal(await execute("asksLocally"), true);
+  assert.equal(await execute("seesLocalCall"), false);
 });
 
 describe("a coalescing call", () => {

@@ -47,7 +47,7 @@ export class BatchCalls<T extends StepTypes<T>> {
 
   /** The coalescing call of one activity. */
   of<N extends keyof T & string>(name: N): Coalescer<InputOf<T, N>, OutputOf<T, N>> {
-    return new Coalescer(this.#ways(name, this.#steps[name]));
+    return new Coalescer(() => this.#ways(name, this.#steps[name]));
   }
 
   #ways<N extends keyof T & string>(name: N, step: StepCall): Ways<InputOf<T, N>, OutputOf<T, N>> {

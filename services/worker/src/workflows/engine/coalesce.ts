@@ -56,12 +56,19 @@ export async function afterMicrotasks(): Promise<void> {
  * - A caller whose cancellation scope is cancelled is rejected at once; the others of its batch are not affected.
  */
 export class Coalescer<I, O> {
-  readonly #ways: Ways<I, O>;
+  readonly #open: () => Ways<I, O>;
+  #opened: Ways<I, O> | undefined;
   #waiting: Entry<I, O>[] = [];
   #gathering = false;
 
-  constructor(ways: Ways<I, O>) {
-    this.#ways = ways;
+  /** @param open called when something is first asked for: a workflow takes few of the steps that there are */
+  constructor(open: () => Ways<I, O>) {
+    this.#open = open;
+  }
+
+  get #ways(): Ways<I, O> {
+    this.#opened ??= this.#open();
+    return this.#opened;
   }
 
   /** Asks for one entry; a cancellation does not interrupt it. */

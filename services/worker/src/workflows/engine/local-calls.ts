@@ -6,12 +6,14 @@ export const firstTaskEvents = 3;
 /** The core heartbeats a workflow task with local activities after this share of its time. */
 const heartbeatShare = 0.8;
 
-/** State of the module is state of one workflow: the sandbox loads modules for each of them. */
-let running = 0;
+declare global {
+  /** Local activities that the workflow waits for now. A module is shared by all workflows of a thread; what is global is one's own. */
+  var localCallsRunning: number | undefined;
+}
 
 /** Whether the workflow waits for a local activity now. */
 export function isLocalCallRunning(): boolean {
-  return running > 0;
+  return (globalThis.localCallsRunning ?? 0) > 0;
 }
 
 /**
@@ -67,11 +69,11 @@ export class LocalCalls {
 }
 
 async function counted<T>(call: () => Promise<T>): Promise<T> {
-  running++;
+  globalThis.localCallsRunning = (globalThis.localCallsRunning ?? 0) + 1;
   try {
     return await call();
   } finally {
-    running--;
+    globalThis.localCallsRunning -= 1;
   }
 }
 
