@@ -259,6 +259,17 @@ describe("cancelling orders", () => {
       await settle(orderId, episodeId, ended);
     });
 
+    it("is accepted again when such a worker has forgotten it", async () => {
+      const { orderId, episodeId } = await carried();
+      const wanted = () =>
+        replica.orders.cancelOrder({ requestId: unique("cancel"), orderId, reason: "no" }, { timeoutMs: 10_000 });
+      await wanted();
+      await settle(orderId, episodeId);
+      await wanted();
+      await eventually(() => assert.equal(episodesWith(worker, orderId).length, 2));
+      assert.deepEqual(kinds(lastStart(worker, orderId)?.order.events ?? []), ["cancellation"]);
+    });
+
     it("waits for a workflow that is only begun, and for one that has too much to do", async () => {
       const { orderId, episodeId } = await carried();
       const answers = [

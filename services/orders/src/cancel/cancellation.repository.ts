@@ -60,7 +60,8 @@ const insertKeyOf = (source: string, keys: string) =>
 
 /**
  * Judged under the row's lock: whether a parcel leaves, or a workflow begins, is decided before or after. What the row says
- * of an order whose workflow is gone is out of date: a parcel may have left.
+ * of an order whose workflow is gone is out of date: a parcel may have left. One that is accepted, and of which no event is left, was forgotten by what
+ * a worker of the version before settled: it is accepted again.
  */
 const accept: SqlText = {
   name: "cancellation_accept",
@@ -71,15 +72,16 @@ const accept: SqlText = {
     where order_id = $1::uuid for no key update
   ), accepted as materialized (
     select order_id, customer_id from locked
-    where episode_id is null and not lost and saga_id = order_id and cancellable and cancel_time is null
-      and status <> all($3::text[])
+    where episode_id is null and not lost and saga_id = order_id and cancellable and status <> all($3::text[])
+      and (cancel_time is null or not exists (
+        select from order_event e where e.order_id = locked.order_id and e.event_id = '${eventIds.cancellation}'))
   ), happened as (
     insert into order_event (order_id, event_id, kind, detail)
     select order_id, '${eventIds.cancellation}', 'cancellation', $2::jsonb from accepted on conflict do nothing
   ), keyed as (
     ${insertKeyOf("accepted", "$5")}
   ), marked as (
-    update customer_order o set cancel_time = now(), cancel_reason = $4::jsonb from accepted
+    update customer_order o set cancel_time = coalesce(o.cancel_time, now()), cancel_reason = $4::jsonb from accepted
     where o.order_id = accepted.order_id
   )
   select ${standingColumns} from locked`,
