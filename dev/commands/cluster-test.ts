@@ -130,8 +130,6 @@ async function prepare(present: Cluster | undefined, wishes: Wishes): Promise<vo
   }
   if (sentences.length > 0) throw new ClusterError(sentences.join("\n"));
   await installPackages(packages, say);
-  // Who does not ask for it by name does not wait for it.
-  if (wishes.byNumber && wishes.stages.includes(skaffoldStage)) await tool("skaffold", say);
 }
 
 /** Two images that pods can run, and where they have to be loaded from, unless they are pulled. */
@@ -204,6 +202,8 @@ async function main(): Promise<void> {
   await mkdir(archiveFolder, { recursive: true });
   let passed = false;
   try {
+    // Who does not ask for its stage does not wait for it.
+    if (wishes.byNumber && wishes.stages.includes(skaffoldStage)) await tool("skaffold", say);
     // Before the node: its programs take longest.
     const images = await haveImages(wishes);
     const cluster = present ?? (await haveCluster(say));

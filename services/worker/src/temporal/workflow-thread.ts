@@ -7,11 +7,6 @@ import { BaseVMWorkflow } from "@temporalio/worker/lib/workflow/vm-shared.js";
 // Whoever asks for hooks of promises gets none.
 v8.promiseHooks.createHook = () => () => undefined;
 
-/** Of a workflow in its sandbox, what its failure is told by. */
-interface Told {
-  readonly activator: { errorToFailure(error: unknown): object };
-}
-
 const { runInContext } = vm.Script.prototype;
 const { activate } = BaseVMWorkflow.prototype;
 
@@ -45,7 +40,7 @@ BaseVMWorkflow.prototype.activate = async function (activation) {
   try {
     return await limited(() => activate.call(this, activation));
   } catch (error) {
-    const { activator } = this as unknown as Told;
-    return { runId: this.runId, failed: { failure: activator.errorToFailure(error) } };
+    // biome-ignore lint/complexity/useLiteralKeys: it is protected, and has its type only so
+    return { runId: this.runId, failed: { failure: this["activator"].errorToFailure(error) } };
   }
 };
