@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Code } from "@connectrpc/connect";
 import { type Order, OrderAmendmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { ReturnExchangeStatus, ReturnReason, ReturnStatus } from "#gen/shop/orders/v1/order_return_pb.js";
+import { followOrder } from "../../clients/typescript/src/follow-order.ts";
 import { refusalOf } from "../../clients/typescript/src/refusal.ts";
 import type { Shopper } from "../shop/shopper.ts";
 import type { Afterthought } from "./afterthought.ts";
@@ -131,12 +132,15 @@ export class Afterthoughts {
     return "done";
   }
 
-  /** The order, once it is so; undefined when that takes too long. */
-  #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order | undefined> {
-    return this.#until(async () => {
-      const order = await this.#shopper.get(orderId);
-      return isSo(order) ? order : undefined;
-    });
+  /** The order, once it is so; undefined when that takes too long, or never comes. */
+  async #once(orderId: string, isSo: (order: Order) => boolean): Promise<Order | undefined> {
+    const signal = AbortSignal.timeout(waitMs);
+    try {
+      for await (const order of followOrder(this.#shopper.orders, orderId, signal)) if (isSo(order)) return order;
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    return undefined;
   }
 
   /** What is looked for, once it is there; undefined when that takes too long. */

@@ -17,10 +17,10 @@ import { assertShape, TracedStack } from "./traces-stack.ts";
 
 /** The most orders of one saga. */
 const full = 64;
-/** So many are placed at once that one list is full, however many the first ones take along. */
+/** So many are placed at once that a full list is left to wait, however many the first inserts take along. */
 const orders = 100;
 
-/** Holds the table of orders until all calls are waiting, so that they go into few full lists. */
+/** Holds the table of orders until a full list waits to be inserted, so that it becomes visible, and is carried, as a whole. */
 async function placeTogether(traced: TracedStack): Promise<string[]> {
   const client = new pg.Client({ connectionString: traced.stack.databaseUrl("orders", "postgres") });
   await client.connect();
@@ -28,7 +28,7 @@ async function placeTogether(traced: TracedStack): Promise<string[]> {
     await client.query("begin");
     await client.query("lock table customer_order in share row exclusive mode");
     const placing = Promise.all(Array.from({ length: orders }, () => traced.place()));
-    await until(async () => (await inFlight(traced)) >= orders, "all calls to wait", patient);
+    await until(async () => (await waiting(traced)) >= full, "a full list to wait", patient);
     await client.query("commit");
     return await placing;
   } finally {
@@ -36,11 +36,10 @@ async function placeTogether(traced: TracedStack): Promise<string[]> {
   }
 }
 
-async function inFlight(traced: TracedStack): Promise<number> {
+/** New orders that no insert has taken yet. */
+async function waiting(traced: TracedStack): Promise<number> {
   const text = await (await fetch(`${traced.stack.httpUrl("orders")}/metrics`)).text();
-  let calls = 0;
-  for (const [, count] of text.matchAll(/^rpc_server_in_flight\b.* (\d+)$/gm)) calls += Number(count);
-  return calls;
+  return Number(/^batcher_waiting\{batcher="new orders"\} (\d+)$/m.exec(text)?.[1]);
 }
 
 /** The orders of one full saga. */

@@ -15,7 +15,7 @@ import { NotificationApi } from "./api/notification-api.ts";
 import type { NotificationsConfig } from "./config.ts";
 import { MailServer } from "./delivery/mail-server.ts";
 import { Sender } from "./delivery/sender.ts";
-import { type HeardEvent, readEvent } from "./inbox/heard-event.ts";
+import { type HeardEvent, isHeard, readEvent } from "./inbox/heard-event.ts";
 import { InboxRepository } from "./inbox/inbox.repository.ts";
 import { NotificationRepository } from "./outbox/notification.repository.ts";
 import { Planner } from "./plan/planner.ts";
@@ -112,10 +112,13 @@ function readerOf({
       registry,
       log,
       read: readEvent,
-      keep: async (tx, events) => {
-        const fresh = await inbox.store(tx, events);
-        metrics.heard({ fresh, known: events.length - fresh });
-      },
+      begin: async (tx) => ({
+        wants: isHeard,
+        keep: async (events) => {
+          const fresh = await inbox.store(tx, events);
+          metrics.heard({ fresh, known: events.length - fresh });
+        },
+      }),
     });
   log.warn("customers are told nothing: set EVENTS_NATS_URL, where events are heard, and MAIL_SERVER_URL");
   return undefined;

@@ -160,11 +160,14 @@ describe("the inbox", () => {
       registry: new Registry(),
       log: quietLogger(),
       read: readEvent,
-      keep: async (_tx, events) => {
-        failures += 1;
-        if (failures === 1) throw new Error("the database is away");
-        kept.push(...events.map(({ eventId }) => eventId));
-      },
+      begin: async () => ({
+        wants: isHeard,
+        keep: async (events) => {
+          failures += 1;
+          if (failures === 1) throw new Error("the database is away");
+          kept.push(...events.map(({ eventId }) => eventId));
+        },
+      }),
     });
     const id = await world.tell(said(world.orders.add()));
     await until(() => reader.sweep().then(undefined, () => failures === 1), "it could not be kept", patience);

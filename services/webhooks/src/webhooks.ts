@@ -16,8 +16,8 @@ import type { WebhooksConfig } from "./config.ts";
 import { DeliveryRepository } from "./delivery/delivery.repository.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { type HeardEvent, readEvent } from "./delivery/heard-event.ts";
-import { plan } from "./delivery/plan.ts";
-import { EndpointRepository, subscriptionsOf } from "./endpoint/endpoint.repository.ts";
+import { planning } from "./delivery/plan.ts";
+import { EndpointRepository } from "./endpoint/endpoint.repository.ts";
 import { WebhookSecrets } from "./endpoint/webhook-secrets.ts";
 import { Introduction } from "./introduction/introduction.ts";
 import { WebhookMetrics } from "./proof/metrics.ts";
@@ -121,11 +121,7 @@ function readerOf({ config, database, registry, metrics, logger: log }: Ground):
       registry,
       log,
       read: readEvent,
-      keep: async (tx, events) => {
-        const told = await plan(tx, events, await subscriptionsOf(tx));
-        metrics.heard("told", told);
-        metrics.heard("unwanted", events.length - told);
-      },
+      begin: (tx) => planning(tx, metrics),
     });
   log.warn("endpoints are told nothing: set EVENTS_NATS_URL, where events are heard");
   return undefined;

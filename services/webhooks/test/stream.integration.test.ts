@@ -6,7 +6,7 @@ import { Registry } from "prom-client";
 import { OrderEventSchema } from "#gen/shop/events/v1/order_event_pb.js";
 import type { Database } from "#platform/database/database.ts";
 import { EventReader } from "#platform/events/event-reader.ts";
-import { NatsBroker } from "#platform/events/nats-broker.ts";
+import { type Addressed, NatsBroker } from "#platform/events/nats-broker.ts";
 import { NatsStream } from "#platform/events/nats-stream.ts";
 import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
@@ -14,8 +14,7 @@ import type { TestDatabase } from "#testing/postgres.ts";
 import { until } from "#testing/until.ts";
 import { NatsServer } from "../../../dev/testing/nats.ts";
 import { readEvent } from "../src/delivery/heard-event.ts";
-import { plan } from "../src/delivery/plan.ts";
-import { subscriptionsOf } from "../src/endpoint/endpoint.repository.ts";
+import { planning } from "../src/delivery/plan.ts";
 import { Replica, Subscriber, webhooksDatabase } from "./harness.ts";
 
 const stream = { name: "ordermesh", maxAgeMs: 3_600_000, maxBytes: 64 * 1024 * 1024, replicas: 1 };
@@ -53,28 +52,30 @@ async function started(): Promise<Replica> {
   return replica;
 }
 
+type Format = "json" | "protobuf";
+
+/** An event of an order that was shipped, which says so. */
+function shipped(orderId: string, data: Uint8Array, format: Format = "json"): Addressed {
+  const attributes = {
+    specversion: "1.0",
+    id: newId(),
+    source: "/ordermesh/orders",
+    type: "shop.orders.order.shipped.v1",
+    subject: orderId,
+    time: new Date().toISOString(),
+    datacontenttype: `application/${format}`,
+    dataschema: "#shop.events.v1.OrderEvent",
+  } as const;
+  return { address: "ordermesh.orders.order.shipped", event: { attributes, data } };
+}
+
 /** Publishes events of some orders, each of which counts up. */
-async function publish(subjects: readonly string[], each: number, format: "json" | "protobuf" = "json") {
+async function publish(subjects: readonly string[], each: number, format: Format = "json") {
   const list = Array.from({ length: each }, (_, revision) =>
     subjects.map((orderId) => {
       const data = create(OrderEventSchema, { orderId, revision });
-      return {
-        address: "ordermesh.orders.order.shipped",
-        event: {
-          attributes: {
-            specversion: "1.0" as const,
-            id: newId(),
-            source: "/ordermesh/orders",
-            type: "shop.orders.order.shipped.v1",
-            subject: orderId,
-            time: new Date().toISOString(),
-            datacontenttype: `application/${format}`,
-            dataschema: "#shop.events.v1.OrderEvent",
-          },
-          data:
-            format === "json" ? Buffer.from(JSON.stringify({ orderId, revision })) : toBinary(OrderEventSchema, data),
-        },
-      };
+      const text = Buffer.from(JSON.stringify({ orderId, revision }));
+      return shipped(orderId, format === "json" ? text : toBinary(OrderEventSchema, data), format);
     }),
   ).flat();
   const { arrived } = await broker.deliver(list);
@@ -145,6 +146,21 @@ describe("the stream", () => {
     assert.deepEqual(got?.data, { orderId: event?.event.attributes.subject });
   });
 
+  it("is passed over unread where nobody wants what it has, and read from the moment that somebody does", async () => {
+    const replica = await started();
+    await begun();
+    const tell = () => broker.deliver([shipped(newId(), Buffer.from("no JSON"))]);
+    const passedOver = () => replica.figure("webhooks_events_total", { outcome: "unwanted" });
+    const before = await passedOver();
+    await tell();
+    await until(async () => (await passedOver()) === before + 1, "it is passed over");
+    const unreadable = () => replica.figure("events_unreadable_total");
+    assert.equal(await unreadable(), 0);
+    await replica.endpoint(subscriber, "billing");
+    await tell();
+    await until(async () => (await unreadable()) === 1, "it is read");
+  });
+
   it("is read by one of several replicas, and by another one when that ends", async () => {
     const [first, second] = [await started(), await started()];
     await begun();
@@ -211,7 +227,7 @@ async function readOnce(database: Database): Promise<void> {
     registry: new Registry(),
     log: quietLogger(),
     read: readEvent,
-    keep: async (tx, events) => void (await plan(tx, events, await subscriptionsOf(tx))),
+    begin: (tx) => planning(tx, { heard: () => undefined }),
   });
   try {
     await reader.sweep();

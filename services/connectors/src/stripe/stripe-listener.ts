@@ -164,7 +164,8 @@ export class StripeListener {
   async #lookAtIntent(id: string): Promise<void> {
     const { requests, operations, happenings } = this.#options;
     const known = await operations.findByIntent(id);
-    if (!known) return;
+    // Of most there is nothing left that could end, since it was captured or given free for us.
+    if (!known || leftOf(known) === 0n) return;
     await this.#alone(known.key, async (_, authorization) => {
       const authorized = await operations.find(known.key);
       if (authorized?.state !== "approved" || leftOf(authorization) === 0n) return;

@@ -87,7 +87,8 @@ export type HeardType = keyof typeof readers;
 /** All of them. */
 export const heardTypes = Object.keys(readers) as readonly HeardType[];
 
-function isHeard(type: string): type is HeardType {
+/** Whether events of this type are listened to. */
+export function isHeard(type: string): type is HeardType {
   return Object.hasOwn(readers, type);
 }
 

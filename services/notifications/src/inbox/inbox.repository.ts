@@ -124,6 +124,7 @@ export class InboxRepository {
 
   /** Writes events down; returns how many were not known. */
   async store(tx: Transaction, events: readonly HeardEvent[]): Promise<number> {
+    if (events.length === 0) return 0;
     return (await tx.query(store, [JSON.stringify(events.map(toRow))])).length;
   }
 

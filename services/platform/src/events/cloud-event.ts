@@ -42,6 +42,18 @@ export function eventTypeOf(service: string, action: string): string {
   return `shop.${service}.${action}.v1`;
 }
 
+const addresses = "ordermesh.";
+
+/** The subject of NATS that an event goes to. */
+export function addressOf(service: string, action: string): string {
+  return `${addresses}${service}.${action}`;
+}
+
+/** The type of the events that go to such a subject. */
+export function typeAt(address: string): string {
+  return `shop.${address.slice(addresses.length)}.v1`;
+}
+
 /** What is told of an effect. */
 export function toCloudEvent(
   event: AuditEvent,

@@ -4,6 +4,7 @@ import type { Database } from "../database/database.ts";
 import type { SqlText } from "../database/sql-text.ts";
 import type { Transaction } from "../database/transaction.ts";
 import type { Logger } from "../log/logger.ts";
+import { typeAt } from "./cloud-event.ts";
 import type { NatsOptions } from "./nats-connection.ts";
 import { NatsStream } from "./nats-stream.ts";
 
@@ -16,6 +17,14 @@ export interface CarriedEvent {
   readonly data: Uint8Array;
 }
 
+/** What becomes of the events of one batch. */
+export interface Reading<Event> {
+  /** Whether events of this type are read. Of others nothing is looked at but where the broker has them: that is most of the work. */
+  readonly wants: (type: string) => boolean;
+  /** Writes down what follows from the events, in their order; told besides how many were not read. */
+  readonly keep: (events: readonly Event[], passedOver: number) => Promise<void>;
+}
+
 /** What a reader works with, and what a service makes of events. */
 export interface EventReaderOptions<Event> {
   readonly nats: NatsOptions;
@@ -23,8 +32,8 @@ export interface EventReaderOptions<Event> {
   readonly database: Database;
   /** Undefined for an event that concerns nobody here. @throws Error for one that nobody can read */
   readonly read: (event: CarriedEvent) => Event | undefined;
-  /** Writes down what follows from events, in their order; there is one at least. */
-  readonly keep: (tx: Transaction, events: readonly Event[]) => Promise<void>;
+  /** Says what becomes of events that were fetched; all of it in this transaction. */
+  readonly begin: (tx: Transaction) => Promise<Reading<Event>>;
   readonly registry: Registry;
   readonly log: Pick<Logger, "error">;
 }
@@ -87,8 +96,7 @@ export class EventReader<Event> {
       if (!held?.locked) return 0;
       const place = await this.#place(tx);
       const fetched = await this.#stream.after(place, batchSize);
-      const events = fetched.messages.flatMap((message) => this.#read(message) ?? []);
-      if (events.length > 0) await this.#options.keep(tx, events);
+      if (fetched.messages.length > 0) await this.#keep(tx, fetched.messages);
       if (fetched.place !== place) await tx.query(moveCursor, [fetched.place]);
       this.#tell(fetched);
       return fetched.messages.length;
@@ -98,6 +106,14 @@ export class EventReader<Event> {
   /** Gives the connection up: who waits for events waits no longer. */
   close(): Promise<void> {
     return this.#stream.close();
+  }
+
+  async #keep(tx: Transaction, messages: readonly JsMsg[]): Promise<void> {
+    // Asked for behind the fetch: who wants events from now on is told of those that came meanwhile.
+    const { wants, keep } = await this.#options.begin(tx);
+    const wanted = messages.filter(({ subject }) => wants(typeAt(subject)));
+    const events = wanted.flatMap((message) => this.#read(message) ?? []);
+    await keep(events, messages.length - wanted.length);
   }
 
   async #place(tx: Transaction): Promise<number> {

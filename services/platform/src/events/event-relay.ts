@@ -2,7 +2,7 @@ import { Counter, Gauge, type Registry } from "prom-client";
 import type { AuditEvent } from "#platform/audit/audit-event.ts";
 import { Relay } from "#platform/batch/relay.ts";
 import type { Logger } from "#platform/log/logger.ts";
-import { type EventFormat, toCloudEvent } from "./cloud-event.ts";
+import { addressOf, type EventFormat, toCloudEvent } from "./cloud-event.ts";
 import { type EventTypes, isTold } from "./event-types.ts";
 import type { Delivered, EventsRepository } from "./events.repository.ts";
 import type { Addressed, NatsBroker } from "./nats-broker.ts";
@@ -110,7 +110,7 @@ export class EventRelay {
     const { service, types, format, log } = this.#options;
     const type = types[event.action];
     if (type && isTold(type)) {
-      return { address: `ordermesh.${service}.${event.action}`, event: toCloudEvent(event, type, { service, format }) };
+      return { address: addressOf(service, event.action), event: toCloudEvent(event, type, { service, format }) };
     }
     if (!type)
       log.error("subscribers are not told of an effect that the table of events lacks", {

@@ -1,8 +1,11 @@
 import { writtenColumns } from "#platform/database/columns.ts";
 import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
+import type { Reading } from "#platform/events/event-reader.ts";
 import { decodeId, newId } from "#platform/id.ts";
+import { subscriptionsOf } from "../endpoint/endpoint.repository.ts";
 import { type Endpoint, isPersonal, type Subscription, wants } from "../endpoint/endpoint.ts";
+import type { WebhookMetrics } from "../proof/metrics.ts";
 import type { HeardEvent } from "./heard-event.ts";
 import { fitting } from "./webhook-body.ts";
 
@@ -64,6 +67,19 @@ const forgetSubjects: SqlText = {
 
 /** Whom to forget. */
 const erasures: ReadonlySet<string> = new Set(["shop.orders.customer.erased.v1", "shop.identity.person.erased.v1"]);
+
+/** What becomes of events now: who wants to be told of them is, and of whom is to be forgotten nothing stays, whoever is told. */
+export async function planning(tx: Transaction, metrics: Pick<WebhookMetrics, "heard">): Promise<Reading<HeardEvent>> {
+  const subscriptions = await subscriptionsOf(tx);
+  return {
+    wants: (type) => erasures.has(type) || subscriptions.some((each) => wants(each, type)),
+    keep: async (events, passedOver) => {
+      const told = await plan(tx, events, subscriptions);
+      metrics.heard("told", told);
+      metrics.heard("unwanted", passedOver + events.length - told);
+    },
+  };
+}
 
 /** Writes down who is to be told of these events; returns of how many somebody is. An event that was planned before is not planned again. */
 export async function plan(
