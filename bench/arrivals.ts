@@ -13,6 +13,7 @@ import {
   Shop,
   shares,
   total,
+  walCosts,
 } from "./open-load.ts";
 import { positive, positives, progress, sayMachine, some, temporalKind, temporalOption } from "./options.ts";
 
@@ -68,13 +69,14 @@ async function measureConfirmed({ rate, seconds, orders, ...how }: Load): Promis
   await using shop = await Shop.open({ environment: { orders, simulators: noPacking }, ...how });
   await shop.arrive(warmUp);
   await pause(restMs);
-  const [before, since] = [await shop.cpu(), await shop.now()];
+  const [before, wal, since] = [await shop.cpu(), await shop.wal(), await shop.now()];
   progress(`orders arrive for ${seconds} s`);
   const arrivals = await shop.arrive({ rate, seconds });
   const cpu = shares(before, await shop.cpu(), arrivals.confirmed.length / 1_000);
+  const written = walCosts(wal, await shop.wal(), arrivals.confirmed.length);
   const { perWorkflow } = await shop.standing(since);
   console.log(`  to confirmed: ${summary(arrivals)}`);
-  console.log(`    ${perWorkflow.toFixed(1)} orders per workflow; ${costs(cpu)}`);
+  console.log(`    ${perWorkflow.toFixed(1)} orders per workflow; ${written}; ${costs(cpu)}`);
 }
 
 /**
@@ -87,7 +89,7 @@ async function measureDelivered({ rate, seconds, orders, ...how }: Load): Promis
   await using shop = await Shop.open({ environment: { orders, simulators: packing }, ...how });
   const begin = await shop.now();
   progress(`orders arrive for ${leadMs / 1_000} s and then, measured, for ${seconds} s`);
-  const [arrivals, cpu] = await Promise.all([
+  const [arrivals, { cpu, written }] = await Promise.all([
     shop.arrive({ rate, seconds: leadMs / 1_000 + seconds }),
     pause(leadMs).then(() => inFullSwing(shop, seconds)),
   ]);
@@ -102,16 +104,17 @@ async function measureDelivered({ rate, seconds, orders, ...how }: Load): Promis
   const tail = ((performance.now() - start) / 1_000).toFixed(0);
   const all = [...statuses].map(([status, count]) => `${count} ${status}`).join(", ");
   console.log(`    ${all}, ${tail} s after the last answer${inTime ? "" : ", which is too late"}`);
-  console.log(`    ${perWorkflow.toFixed(1)} orders per last workflow; ${costs(cpu)}`);
+  console.log(`    ${perWorkflow.toFixed(1)} orders per last workflow; ${written}; ${costs(cpu)}`);
   return inTime ? cpu : undefined;
 }
 
-/** CPU milliseconds per order that is delivered in these seconds, by process. */
-async function inFullSwing(shop: Shop, seconds: number): Promise<ByProcess> {
-  const [before, since] = [await shop.cpu(), await shop.now()];
+/** CPU milliseconds, by process, and WAL per order that is delivered in these seconds. */
+async function inFullSwing(shop: Shop, seconds: number): Promise<{ cpu: ByProcess; written: string }> {
+  const [before, wal, since] = [await shop.cpu(), await shop.wal(), await shop.now()];
   await pause(seconds * 1_000);
-  const after = await shop.cpu();
-  return shares(before, after, (await shop.delivered(since)) / 1_000);
+  const [after, walAfter] = [await shop.cpu(), await shop.wal()];
+  const delivered = await shop.delivered(since);
+  return { cpu: shares(before, after, delivered / 1_000), written: walCosts(wal, walAfter, delivered) };
 }
 
 function summary({ arrived, confirmed, refused, others, goodput }: Arrivals): string {

@@ -11,6 +11,7 @@ import type { Overrides } from "../dev/stack/blueprint.ts";
 import { freePorts } from "../dev/stack/free-ports.ts";
 import { type Component, components, type Observer, type TemporalKind } from "../dev/stack/layout.ts";
 import { Stack } from "../dev/stack/stack.ts";
+import { temporalStoreUrl } from "../dev/stack/temporal-server.ts";
 import { services } from "../services/services.ts";
 import { cpuSeconds, memoryBytes } from "./cpu.ts";
 import { progress } from "./options.ts";
@@ -28,6 +29,13 @@ const tellEveryMs = 10_000;
 
 /** Something of each process. */
 export type ByProcess = ReadonlyMap<Component, number>;
+
+/** Bytes of WAL. */
+export interface WrittenAhead {
+  readonly ours: number;
+  /** Undefined where Temporal has no PostgreSQL. */
+  readonly temporal: number | undefined;
+}
 
 /** What became of orders that arrived. */
 export interface Arrivals {
@@ -103,22 +111,30 @@ export class Shop implements AsyncDisposable {
   readonly #clients: Clients;
   readonly #orders: Client<typeof OrderService>;
   readonly #database: pg.Client;
+  /** Of the PostgreSQL that keeps Temporal's state, where there is one. */
+  readonly #store: pg.Client | undefined;
   #customers: string[] = [];
   #number = 0;
 
-  private constructor(stack: Stack) {
+  private constructor(stack: Stack, temporal: TemporalKind) {
     this.stack = stack;
     this.#clients = plainClients(stack);
     this.#orders = this.#clients.client(OrderService, stack.address("orders"));
     this.#database = new pg.Client({ connectionString: stack.databaseUrl("orders") });
+    if (temporal === "postgres")
+      this.#store = new pg.Client({ connectionString: temporalStoreUrl(stack.blueprint, "temporal") });
   }
 
   static async open({ environment, temporal, open = false, observers = [] }: ShopOptions): Promise<Shop> {
     const say = (sentence: string) => progress(sentence);
     const doors = open ? { components: openComponents, environment: withoutLimits(environment) } : { environment };
-    const shop = new Shop(await Stack.start({ ports: await freePorts(), temporal, say, observers, ...doors }));
+    const shop = new Shop(
+      await Stack.start({ ports: await freePorts(), temporal, say, observers, ...doors }),
+      temporal,
+    );
     try {
       await shop.#database.connect();
+      await shop.#store?.connect();
       shop.#customers = await prepare(shop.stack, shop.#clients);
       return shop;
     } catch (error) {
@@ -270,6 +286,14 @@ export class Shop implements AsyncDisposable {
     return this.#each(cpuSeconds);
   }
 
+  /** Bytes of WAL so far of the PostgreSQL that has our databases, and of Temporal's where it has one: all of it, also what nobody's order wrote. */
+  async wal(): Promise<WrittenAhead> {
+    const [ours = 0, temporal] = await Promise.all(
+      [this.#database, this.#store].map((one) => one && writtenAhead(one)),
+    );
+    return { ours, temporal };
+  }
+
   /** Bytes of memory of each process. */
   memory(): Promise<ByProcess> {
     return this.#each(memoryBytes);
@@ -285,9 +309,23 @@ export class Shop implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#clients.close();
-    await this.#database.end().catch(() => undefined);
+    for (const each of [this.#database, this.#store]) await each?.end().catch(() => undefined);
     await this.stack[Symbol.asyncDispose]();
   }
+}
+
+async function writtenAhead(database: pg.Client): Promise<number> {
+  const { rows } = await database.query<{ bytes: number }>(
+    "select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as bytes",
+  );
+  return rows[0]?.bytes ?? 0;
+}
+
+/** Kilobytes of WAL per order as they are printed. */
+export function walCosts(before: WrittenAhead, after: WrittenAhead, orders: number): string {
+  const perOrder = (from = 0, to = 0) => `${((to - from) / orders / 1_000).toFixed(1)} KB`;
+  const ours = `WAL ${perOrder(before.ours, after.ours)} per order`;
+  return after.temporal === undefined ? ours : `${ours}, of Temporal ${perOrder(before.temporal, after.temporal)}`;
 }
 
 /** Milliseconds until the next of arrivals that know nothing of each other. */

@@ -12,7 +12,7 @@ import { newId } from "#platform/id.ts";
 import { quietLogger } from "#testing/logger.ts";
 import { until } from "#testing/until.ts";
 import { eventTables } from "../../../dev/structure/events-page.ts";
-import { type HeardEvent, heardTypes, readEvent } from "../src/inbox/heard-event.ts";
+import { type HeardEvent, heardTypes, isHeard, readEvent } from "../src/inbox/heard-event.ts";
 import { parcel, World } from "./world.ts";
 
 /** What is told waits for company for a second, and a machine may be slow. */
