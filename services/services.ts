@@ -77,6 +77,9 @@ export const services = Object.keys(serviceFacts) as readonly Service[];
  */
 export const jobs = ["books"] as const;
 
+/** Connectors of the image, which are no services of the mesh: each is a program with a database of its own, that runs where somebody installs it. */
+export const connectors = ["stripe", "easypost"] as const;
+
 /** Those that have a database. */
 export const databaseServices = services.filter(hasDatabase);
 

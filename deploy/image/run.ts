@@ -1,10 +1,9 @@
 // The image's entry point: the first argument chooses the process, the others are its own.
-import { hasDatabase, jobs, services } from "../../services/services.ts";
+import { connectors, hasDatabase, jobs, services } from "../../services/services.ts";
 
 const programs: Readonly<Record<string, string>> = {
   ...Object.fromEntries([...services, ...jobs].map((name) => [name, `../../services/${name}/src/main.ts`])),
-  stripe: "../../services/connectors/src/stripe/main.ts",
-  easypost: "../../services/connectors/src/easypost/main.ts",
+  ...Object.fromEntries(connectors.map((name) => [name, `../../services/connectors/src/${name}/main.ts`])),
   "promote-worker": "../../services/worker/src/promote.ts",
   "place-order": "./place-order.ts",
   load: "./load.ts",

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { databaseServices, services } from "../../services/services.ts";
+import { connectors, databaseServices, services } from "../../services/services.ts";
 import { newServiceKeys } from "./service-keys.ts";
 
 /** A secret as it is applied, its values in plain text. */
@@ -70,18 +70,22 @@ function eventsUsers(): WantedSecret[] {
   ];
 }
 
-/** Every secret that the installation needs, each with fresh random values. Those that exist are kept as they are. */
+/** Every secret that the installation needs, or a connector of the image that is installed some day, each with fresh random values. Those that exist are kept as they are. */
 export function wantedSecrets(): WantedSecret[] {
-  const databases = databaseServices.flatMap((service) => [
-    { secret: basicAuth(`ordermesh-${service}-database`, service), alsoIn: "ordermesh" },
-    { secret: basicAuth(`ordermesh-${service}-database-owner`, `${service}_owner`), alsoIn: "ordermesh" },
-    { secret: basicAuth(`ordermesh-${service}-database-reader`, `${service}_reader`), alsoIn: "ordermesh" },
+  const databases = [...databaseServices, ...connectors].flatMap((name) => [
+    { secret: basicAuth(`ordermesh-${name}-database`, name), alsoIn: "ordermesh" },
+    { secret: basicAuth(`ordermesh-${name}-database-owner`, `${name}_owner`), alsoIn: "ordermesh" },
   ]);
-  const tokens = services.map((service) =>
+  const readers = databaseServices.map((name) => ({
+    secret: basicAuth(`ordermesh-${name}-database-reader`, `${name}_reader`),
+    alsoIn: "ordermesh",
+  }));
+  const tokens = [...services, ...connectors].map((service) =>
     opaque(`ordermesh-${service}`, "ordermesh", { "page-token-secret": password() }),
   );
   return [
     ...databases,
+    ...readers,
     { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
     { secret: basicAuth("ordermesh-metrics-database", "metrics"), alsoIn: "ordermesh" },
     ...tokens,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { services } from "../../services/services.ts";
+import { connectors, services } from "../../services/services.ts";
 
 /** An Ed25519 key, both halves, as `SERVICE_KEY` has it. */
 export function newServiceKey(): JsonWebKey {
@@ -26,9 +26,6 @@ export const programs: Readonly<Record<string, readonly string[]>> = {
   simulators: ["warehouse"],
   easypost: ["warehouse"],
 };
-
-/** Connectors of ours, which are no services of the mesh. */
-const connectors = ["stripe"] as const;
 
 /** The secret of which each pod is given its own key, by its service's name, and `public`: the halves that all know. */
 export function newServiceKeys(): Record<string, string> {

@@ -2,7 +2,7 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, parseAllDocuments } from "yaml";
-import { jobs, type ServiceFacts } from "../../../services/services.ts";
+import { connectors, jobs, type ServiceFacts } from "../../../services/services.ts";
 
 /** A service by name, with what services.json says of it. */
 export type Known = ServiceFacts & { readonly name: string };
@@ -176,12 +176,16 @@ const roles: Place = {
     };
     const present = cluster.managed.roles.map(({ name }) => name);
     const databases = resources.filter(({ kind }) => kind === "Database").map(({ metadata }) => metadata.name);
-    return namesOf(withDatabase(checkout)).flatMap((name) => [
-      ...unless(present.includes(name), `add the role ${name}`),
-      ...unless(present.includes(`${name}_owner`), `add the role ${name}_owner`),
-      ...unless(present.includes(`${name}_reader`), `add the role ${name}_reader`),
-      ...unless(databases.includes(name), `add the Database ${name}`),
-    ]);
+    const services = namesOf(withDatabase(checkout));
+    const readers = services.map((name) => `${name}_reader`);
+    return [
+      ...[...services, ...connectors].flatMap((name) => [
+        ...unless(present.includes(name), `add the role ${name}`),
+        ...unless(present.includes(`${name}_owner`), `add the role ${name}_owner`),
+        ...unless(databases.includes(name), `add the Database ${name}`),
+      ]),
+      ...readers.flatMap((name) => unless(present.includes(name), `add the role ${name}`)),
+    ];
   },
 };
 
