@@ -11,6 +11,8 @@ function one(series: string, fires: string, quiet: string): { fires: Series; qui
 /** Decisions about calls of orders that write. */
 const limited = (decision: string) =>
   `rpc_server_limit_decisions_total{${ofService("orders")}, class="write", by="address", decision="${decision}"}`;
+const mailed = (outcome: string) =>
+  `identity_mails_total{${ofService("identity")}, kind="password_token", outcome="${outcome}"}`;
 const rpc = "shop.payments.v1.PaymentService/AuthorizePayment";
 const calls = (code: string) =>
   `rpc_server_duration_seconds_count{${ofService("payments")}, rpc="${rpc}", code="${code}"}`;
@@ -276,6 +278,13 @@ const standingStill: readonly Example[] = [
     at: "10m",
     ...one(`notifications_failed{${ofService("notifications")}}`, "0x2 3x8", "3x2 0x8"),
     summary: "Customers are not told of 3 things about their orders (shop)",
+  },
+  {
+    alert: "PeopleNotMailed",
+    at: "30m",
+    fires: { [mailed("deferred")]: "0+2x30", [mailed("sent")]: "0x30" },
+    quiet: { [mailed("deferred")]: "0+2x30", [mailed("sent")]: "0+1x30" },
+    summary: "The mail server takes no mails of identity (shop)",
   },
   {
     alert: "WebhooksLate",

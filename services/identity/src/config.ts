@@ -5,9 +5,12 @@ import {
   type EventsConfig,
   type PlatformConfig,
   platformConfig,
+  type Together,
 } from "#platform/config.ts";
 import { roleName } from "#platform/issuer-settings.ts";
+import { mailConfig, mailTogether } from "#platform/mail/mail-config.ts";
 import { personalConfig } from "#platform/personal/personal-config.ts";
+import { languages } from "./mail/letters.ts";
 
 const milliseconds = z.coerce.number().int().min(1);
 const minute = 60_000;
@@ -39,8 +42,22 @@ export const identityConfig = {
   SESSION_MAX_MS: milliseconds.default(30 * day),
   /** How long a token that was sent by mail can be used: ten minutes at most, by ASVS 5.0, V6.5.5. */
   MAIL_TOKEN_TTL_MS: milliseconds.default(10 * minute),
-  /** A folder in which mails are put, a file each, until there is somebody who sends them. Empty: none are sent, and nobody can register. */
+  ...mailConfig,
+  /** Instead of a mail server: a folder in which mails are put, a file each, for a developer to look at. With neither none are sent, and nobody can register. */
   MAIL_FOLDER: z.string().optional(),
+  /**
+   * The page of the shop on which a password is set, with `{token}` where the token belongs, best behind a `#`, which browsers keep to themselves. Without it
+   * the token itself is in the mail.
+   */
+  MAIL_TOKEN_PAGE: z
+    .url({ protocol: /^https?$/ })
+    .refine(
+      (page) => page.includes("{token}"),
+      "must have {token} where the token belongs, for example https://shop.example/password#{token}",
+    )
+    .optional(),
+  /** The language of these mails. */
+  MAIL_LANGUAGE: z.enum(languages).default("en"),
   /** How many characters a password has at least. 15 where it is all that is asked for: NIST SP 800-63B-4, section 3.1.1.2. */
   PASSWORD_MIN_LENGTH: z.coerce.number().int().min(8).max(64).default(15),
   /** Passwords that are hashed at the same time: each takes 19 MiB and a thread of four, which files and names share. */
@@ -73,6 +90,14 @@ export const identityConfig = {
   /** What its holder is there for, with commas between; who makes keys need be no more than an admin. */
   BOOTSTRAP_KEY_ROLES: z.string().default("admin").transform(namesIn),
 };
+
+/** Mails go one way. */
+export const identityTogether: Together = (given) => [
+  ...mailTogether(given),
+  ...(given.MAIL_SERVER_URL && given.MAIL_FOLDER
+    ? ["MAIL_FOLDER: is set, and MAIL_SERVER_URL is: mails go one way"]
+    : []),
+];
 
 /** The values that the service works with. */
 export type IdentityConfig = ConfigOf<typeof identityConfig> &

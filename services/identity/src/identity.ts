@@ -8,6 +8,7 @@ import { Relay } from "#platform/batch/relay.ts";
 import type { Database } from "#platform/database/database.ts";
 import { createEventFeed } from "#platform/events/event-feed.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { mailServerOf } from "#platform/mail/mail-config.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { personalDataOf } from "#platform/personal/personal-config.ts";
 import type { PersonalData } from "#platform/personal/personal-data.ts";
@@ -22,8 +23,9 @@ import { CodeProof } from "./factor/code-proof.ts";
 import { RequiredRoles } from "./factor/required-roles.ts";
 import { SecondFactorRepository } from "./factor/second-factor.repository.ts";
 import { ApiKeyRepository } from "./key/api-key.repository.ts";
+import { type Mailer, MailFolder, NoMail, Postman } from "./mail/mail.ts";
+import { SmtpMailer, type SmtpMailerOptions } from "./mail/smtp-mailer.ts";
 import { LoginAttempts } from "./person/login-attempts.ts";
-import { MailFolder, NoMail, Postman } from "./person/mail.ts";
 import { PasswordHash } from "./person/password-hash.ts";
 import { PasswordProof } from "./person/password-proof.ts";
 import { PersonRepository } from "./person/person.repository.ts";
@@ -93,7 +95,7 @@ export async function buildIdentity(context: IdentityContext): Promise<IdentityP
       for (const each of background) each.start();
     },
     async stop() {
-      await Promise.all(background.map((each) => each.stop()));
+      await Promise.all([ground.mailer.stop?.(), ...background.map((each) => each.stop())]);
     },
   };
 }
@@ -109,6 +111,7 @@ interface Ground extends IdentityContext {
   readonly people: PersonRepository;
   readonly passwords: PasswordHash;
   readonly proof: PasswordProof;
+  readonly mailer: Mailer;
   readonly postman: Postman;
   readonly factors: SecondFactorRepository;
   readonly codes: CodeProof;
@@ -131,20 +134,29 @@ function buildPeople({ config, database, registry, logger }: IdentityContext, pe
   const people = new PersonRepository(database, attempts, addresses);
   const passwords = new PasswordHash(config.PASSWORD_LANES);
   const metrics = new IdentityMetrics(registry);
-  const mail = config.MAIL_FOLDER ? new MailFolder(config.MAIL_FOLDER) : new NoMail(logger);
-  const postman = new Postman(mail, logger);
+  const mailer = mailerOf({ config, logger }, metrics);
+  const postman = new Postman(mailer, logger);
   const factors = new SecondFactorRepository(database, personal, limits);
   return {
     people,
     passwords,
     metrics,
     proof: new PasswordProof({ database, people, attempts, addresses, passwords, metrics }),
+    mailer,
     postman,
     factors,
     codes: new CodeProof({ database, factors, metrics, postman, tellAfter: limits.free }),
     erasure: new PersonErasure(database, addresses),
     sessions: new SessionRepository({ database, attempts, addresses, times }),
   };
+}
+
+function mailerOf({ config, logger }: Pick<IdentityContext, "config" | "logger">, metrics: IdentityMetrics): Mailer {
+  const server = mailServerOf(config);
+  const { MAIL_LANGUAGE: language, MAIL_SHOP_NAME: shopName, MAIL_TOKEN_PAGE: tokenPage, MAIL_FOLDER: folder } = config;
+  const count: SmtpMailerOptions["count"] = (kind, outcome) => metrics.mailed(kind, outcome);
+  if (server) return new SmtpMailer({ server, count, style: { language, shopName, tokenPage } });
+  return folder ? new MailFolder(folder) : new NoMail(logger);
 }
 
 /** What runs beside the calls. */

@@ -1,5 +1,5 @@
 import { startService } from "#platform/process/service.ts";
-import { identityConfig } from "./config.ts";
+import { identityConfig, identityTogether } from "./config.ts";
 import { buildIdentity } from "./identity.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
@@ -7,6 +7,7 @@ import { readable } from "./migrations/readable.ts";
 await startService({
   name: "identity",
   config: identityConfig,
+  together: identityTogether,
   database: { entities: [], migrations, readable },
   build: buildIdentity,
 });

@@ -1,6 +1,7 @@
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
+import { mailTogether } from "#platform/mail/mail-config.ts";
 import { startService } from "#platform/process/service.ts";
-import { mailTogether, notificationsConfig } from "./config.ts";
+import { notificationsConfig } from "./config.ts";
 import { migrations } from "./migrations/list.ts";
 import { readable } from "./migrations/readable.ts";
 import { buildNotifications } from "./notifications.ts";

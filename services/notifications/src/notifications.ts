@@ -9,11 +9,12 @@ import type { Database } from "#platform/database/database.ts";
 import { EventReader } from "#platform/events/event-reader.ts";
 import { natsOptionsOf } from "#platform/events/nats-connection.ts";
 import type { Logger } from "#platform/log/logger.ts";
+import { mailServerOf } from "#platform/mail/mail-config.ts";
+import type { MailServer } from "#platform/mail/mail-server.ts";
 import { PageTokens } from "#platform/page-token.ts";
 import { register, type ServiceParts } from "#platform/process/service.ts";
 import { NotificationApi } from "./api/notification-api.ts";
 import type { NotificationsConfig } from "./config.ts";
-import { MailServer } from "./delivery/mail-server.ts";
 import { Sender } from "./delivery/sender.ts";
 import { type HeardEvent, isHeard, readEvent } from "./inbox/heard-event.ts";
 import { InboxRepository } from "./inbox/inbox.repository.ts";
@@ -122,22 +123,6 @@ function readerOf({
     });
   log.warn("customers are told nothing: set EVENTS_NATS_URL, where events are heard, and MAIL_SERVER_URL");
   return undefined;
-}
-
-function mailServerOf(config: NotificationsConfig): MailServer | undefined {
-  const { MAIL_SERVER_URL: url, MAIL_FROM: from } = config;
-  if (!url || !from) return undefined;
-  return new MailServer({
-    url,
-    username: config.MAIL_USERNAME,
-    password: config.MAIL_PASSWORD,
-    caFile: config.MAIL_CA,
-    tls: config.MAIL_TLS === "required",
-    from: { name: config.MAIL_SHOP_NAME, address: from },
-    replyTo: config.MAIL_REPLY_TO,
-    connections: config.MAIL_CONNECTIONS,
-    timeoutMs: config.MAIL_TIMEOUT_MS,
-  });
 }
 
 function senderOf({ config, logger: log, ...ground }: Ground, server: MailServer): Sender {

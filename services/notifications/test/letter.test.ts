@@ -5,11 +5,11 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { OrderSchema, OrderShipmentStatus } from "#gen/shop/orders/v1/order_pb.js";
 import { currencyDigits } from "#platform/currency.ts";
 import { newId } from "#platform/id.ts";
+import { toHtml, toText } from "#platform/mail/letter.ts";
 import { harmlessName } from "../src/letter/harmless-name.ts";
 import { languageOf } from "../src/letter/language.ts";
 import { letterOf, type Reader } from "../src/letter/letter.ts";
 import { moneyText } from "../src/letter/money-text.ts";
-import { toHtml, toText } from "../src/letter/render.ts";
 import { type Draft, languages, notificationKinds } from "../src/notification/notification.ts";
 
 const orderId = newId();

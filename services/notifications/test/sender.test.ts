@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { OrderSchema } from "#gen/shop/orders/v1/order_pb.js";
 import { newId } from "#platform/id.ts";
+import type { MailOutcome } from "#platform/mail/mail-server.ts";
 import { keptLog } from "#testing/logger.ts";
-import type { MailOutcome } from "../src/delivery/mail-server.ts";
 import { Sender } from "../src/delivery/sender.ts";
 import type { Claimed } from "../src/outbox/notification.repository.ts";
 

@@ -128,6 +128,12 @@ export const moneyAndStock = dashboard({
           queries: [[`sum by (outcome) (increase(notifications_total{${scope}}[$__rate_interval]))`, "{{outcome}}"]],
         }),
         lines({
+          title: "Mails to people who log in",
+          description: "Tokens for passwords, and notices, by what became of them. Runbook: people-not-mailed.",
+          unit: "short",
+          queries: [[`sum by (outcome) (increase(identity_mails_total{${scope}}[$__rate_interval]))`, "{{outcome}}"]],
+        }),
+        lines({
           title: "Webhooks",
           description:
             "Requests to endpoints a second, by outcome. Runbooks: webhooks-late, webhook-endpoint-disabled.",

@@ -80,6 +80,15 @@ export const serviceAlerts: RuleGroup = {
       description: "Somebody tries passwords or codes, of one person or of many. None gets more than a few attempts.",
     },
     {
+      alert: "PeopleNotMailed",
+      severity: "ticket",
+      expr: `sum by (namespace) (increase(identity_mails_total{outcome="deferred"}[10m])) > 5
+        unless sum by (namespace) (increase(identity_mails_total{outcome="sent"}[10m])) > 0`,
+      lasts: "5m",
+      summary: "The mail server takes no mails of identity ({{ $labels.namespace }})",
+      description: "Nobody can register or set another password: the tokens do not come, and are good for ten minutes.",
+    },
+    {
       alert: "CertificateExpiring",
       severity: "ticket",
       expr: `(max by (namespace, service, instance) (tls_certificate_validity_timestamp_seconds{edge="end"}) - time())

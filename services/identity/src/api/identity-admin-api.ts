@@ -25,7 +25,7 @@ import type { Json, PageTokens } from "#platform/page-token.ts";
 import { whole } from "#platform/whole.ts";
 import type { SecondFactorRepository } from "../factor/second-factor.repository.ts";
 import type { ApiKeyRepository } from "../key/api-key.repository.ts";
-import type { Postman } from "../person/mail.ts";
+import type { Postman } from "../mail/mail.ts";
 import type { PersonRepository } from "../person/person.repository.ts";
 import { normalized } from "../person/person.ts";
 import { toApiKeyProto, toPersonProto, toRoleNames } from "./identity-proto.ts";

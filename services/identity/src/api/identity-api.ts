@@ -22,7 +22,7 @@ import { whole } from "#platform/whole.ts";
 import type { CodeProof } from "../factor/code-proof.ts";
 import type { RequiredRoles } from "../factor/required-roles.ts";
 import type { ApiKeyRepository } from "../key/api-key.repository.ts";
-import type { Postman } from "../person/mail.ts";
+import type { Postman } from "../mail/mail.ts";
 import type { PasswordHash } from "../person/password-hash.ts";
 import type { PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";

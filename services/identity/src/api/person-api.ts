@@ -20,7 +20,7 @@ import { whole } from "#platform/whole.ts";
 import type { CodeProof } from "../factor/code-proof.ts";
 import { newSecretOfCodes, uriOf } from "../factor/one-time-code.ts";
 import type { SecondFactorRepository } from "../factor/second-factor.repository.ts";
-import type { Postman } from "../person/mail.ts";
+import type { Postman } from "../mail/mail.ts";
 import type { PasswordHash } from "../person/password-hash.ts";
 import type { LoggedIn, PasswordProof } from "../person/password-proof.ts";
 import { requireStrong } from "../person/password-rules.ts";

@@ -1,6 +1,6 @@
 import { IdentityErrorReason } from "#gen/shop/identity/v1/identity_error_reason_pb.js";
 import type { Database } from "#platform/database/database.ts";
-import type { Postman } from "../person/mail.ts";
+import type { Postman } from "../mail/mail.ts";
 import type { Person } from "../person/person.ts";
 import { codeRefused, IdentityError } from "../proof/errors.ts";
 import { audited, effects } from "../proof/identity-audit.ts";

@@ -4,11 +4,11 @@ import type { SqlText } from "#platform/database/sql-text.ts";
 import type { Transaction } from "#platform/database/transaction.ts";
 import { decodeId, encodeId, newId } from "#platform/id.ts";
 import { insertPersonalKeys, withKey } from "#platform/personal/personal-key.ts";
+import type { PasswordMail } from "../mail/mail.ts";
 import { passwordRefused, personNotFound, tokenOver } from "../proof/errors.ts";
 import { audited, effects } from "../proof/identity-audit.ts";
 import { hashOf, newSecret } from "../proof/secret-text.ts";
 import type { LoginAttempts } from "./login-attempts.ts";
-import type { PasswordMail } from "./mail.ts";
 import { firstRoles, type Person } from "./person.ts";
 import {
   type AddressKeys,

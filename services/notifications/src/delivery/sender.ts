@@ -1,16 +1,16 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Order } from "#gen/shop/orders/v1/order_pb.js";
 import type { Logger } from "#platform/log/logger.ts";
+import { toHtml, toText } from "#platform/mail/letter.ts";
+import type { Mail, MailOutcome, MailServer } from "#platform/mail/mail-server.ts";
 import { inParallel } from "#platform/parallel.ts";
 import { harmlessName } from "../letter/harmless-name.ts";
 import { languageOf } from "../letter/language.ts";
 import { letterOf } from "../letter/letter.ts";
-import { toHtml, toText } from "../letter/render.ts";
 import { isMutable, staleness } from "../letter/staleness.ts";
 import type { Claimed, NotificationRepository, Outcome } from "../outbox/notification.repository.ts";
 import type { NotificationMetrics } from "../proof/metrics.ts";
 import type { RecipientRepository } from "../recipient/recipient.repository.ts";
-import type { Mail, MailOutcome, MailServer } from "./mail-server.ts";
 
 /** What a sender works with. */
 export interface SenderOptions {

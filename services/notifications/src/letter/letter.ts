@@ -1,21 +1,12 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Order, OrderShipment } from "#gen/shop/orders/v1/order_pb.js";
+import type { Letter } from "#platform/mail/letter.ts";
 import type { Draft, Language } from "../notification/notification.ts";
 import { english } from "./english.ts";
 import { german } from "./german.ts";
 import type { Spoken } from "./language.ts";
 import { moneyText } from "./money-text.ts";
 import type { Told, Words } from "./words.ts";
-
-/** What a customer reads: sentences without marks, which text and HTML are made of. */
-export interface Letter {
-  readonly subject: string;
-  readonly greeting: string;
-  readonly paragraphs: readonly string[];
-  /** Articles; empty where it is about none. */
-  readonly items: readonly string[];
-  readonly closing: string;
-}
 
 /** Who is written to, and how. */
 export interface Reader extends Spoken {

@@ -14,16 +14,27 @@ export interface PasswordMail {
   readonly expireTime: Date;
 }
 
-/** What was done with what somebody proves who they are with: if it was not them, they should know. */
+/** What was done with what somebody proves who they are with. `codes_refused`: the password was right, and several codes in a row were not. */
+const noticeKinds = [
+  "password_changed",
+  "second_factor_confirmed",
+  "second_factor_disabled",
+  "second_factor_reset",
+  "recovery_code_used",
+  "codes_refused",
+] as const;
+
+/** What mails are about. */
+export const mailKinds = ["password_token", ...noticeKinds] as const;
+export type MailKind = (typeof mailKinds)[number];
+
+/** What becomes of a mail; `deferred` is each attempt that is followed by another one. */
+export const mailOutcomes = ["sent", "deferred", "failed"] as const;
+export type MailOutcome = (typeof mailOutcomes)[number];
+
+/** Tells somebody what was done: if it was not them, they should know. */
 export interface NoticeMail {
-  readonly kind:
-    | "password_changed"
-    | "second_factor_confirmed"
-    | "second_factor_disabled"
-    | "second_factor_reset"
-    | "recovery_code_used"
-    /** The password was right, and several codes in a row were not. */
-    | "codes_refused";
+  readonly kind: (typeof noticeKinds)[number];
   readonly email: string;
   /** When it was done. */
   readonly time: Date;
@@ -33,13 +44,15 @@ export interface NoticeMail {
 export type MailMessage = PasswordMail | NoticeMail;
 
 /** Who sends mails. */
-export interface Mail {
-  /** Takes a mail to be sent; it need not have arrived when this resolves. */
+export interface Mailer {
+  /** Sends a mail; that may take as long as the mail is worth sending. @throws Error when it is not sent */
   send(mail: MailMessage): Promise<void>;
+  /** Sends nothing more: what waits is given up. */
+  stop?(): Promise<void>;
 }
 
 /** Puts mails into a folder, a file each, for whoever sends them, or looks. */
-export class MailFolder implements Mail {
+export class MailFolder implements Mailer {
   readonly #folder: string;
 
   constructor(folder: string) {
@@ -57,7 +70,7 @@ export class MailFolder implements Mail {
 }
 
 /** Where nobody sends mails. */
-export class NoMail implements Mail {
+export class NoMail implements Mailer {
   readonly #log: Pick<Logger, "warn">;
 
   constructor(log: Pick<Logger, "warn">) {
@@ -66,17 +79,17 @@ export class NoMail implements Mail {
 
   /** Says so; not to whom, nor what. */
   async send(): Promise<void> {
-    this.#log.warn("a mail is not sent: set MAIL_FOLDER");
+    this.#log.warn("a mail is not sent: set MAIL_SERVER_URL and MAIL_FROM");
   }
 }
 
 /** Sends mails for which nobody waits: what they tell of has happened, and an answer says nothing of the address. */
 export class Postman {
-  readonly #mail: Mail;
+  readonly #mailer: Mailer;
   readonly #log: Pick<Logger, "error">;
 
-  constructor(mail: Mail, log: Pick<Logger, "error">) {
-    this.#mail = mail;
+  constructor(mailer: Mailer, log: Pick<Logger, "error">) {
+    this.#mailer = mailer;
     this.#log = log;
   }
 
@@ -84,7 +97,7 @@ export class Postman {
   post(make: () => Promise<MailMessage | undefined>): void {
     const send = async () => {
       const message = await make();
-      if (message) await this.#mail.send(message);
+      if (message) await this.#mailer.send(message);
     };
     detached(send).catch((error: unknown) => this.#log.error("a mail was not sent", { err: error }));
   }

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
+import { MailServer, type MailServerOptions } from "#platform/mail/mail-server.ts";
 import { Authority } from "#testing/certificates.ts";
 import { secretOf } from "#testing/secret.ts";
-import { MailServer, type MailServerOptions } from "../src/delivery/mail-server.ts";
 
 const mail = {
   to: { name: "Ada Lovelace", address: "ada@example.com" },
