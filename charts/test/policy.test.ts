@@ -237,7 +237,7 @@ describe("the network", () => {
     for (const service of ownDatabases) {
       const outside = service === "webhooks" ? ["443", "8443"].map((port) => `0.0.0.0/0:2000::/3:${port}`) : [];
       const connector = anywhere[service] ? [anywhere[service]] : [];
-      const mail = service === "notifications" ? ["mail:587"] : [];
+      const mail = ["notifications", "identity"].includes(service) ? ["mail:587"] : [];
       const own = [...outside, ...connector, database, events, dns, ...mail, traces];
       assert.deepEqual(ways.get(`Deployment ordermesh-${service}`), own);
       assert.deepEqual(ways.get(`Job ordermesh-${service}-migration`), [database, dns]);

@@ -72,20 +72,20 @@ function eventsUsers(): WantedSecret[] {
 
 /** Every secret that the installation needs, or a connector of the image that is installed some day, each with fresh random values. Those that exist are kept as they are. */
 export function wantedSecrets(): WantedSecret[] {
-  const databases = [...databaseServices, ...connectors].flatMap((name) => [
-    { secret: basicAuth(`ordermesh-${name}-database`, name), alsoIn: "ordermesh" },
-    { secret: basicAuth(`ordermesh-${name}-database-owner`, `${name}_owner`), alsoIn: "ordermesh" },
-  ]);
-  const readers = databaseServices.map((name) => ({
-    secret: basicAuth(`ordermesh-${name}-database-reader`, `${name}_reader`),
-    alsoIn: "ordermesh",
-  }));
+  const role = (secret: string, username: string) => ({ secret: basicAuth(secret, username), alsoIn: "ordermesh" });
+  const both = (name: string) => [
+    role(`ordermesh-${name}-database`, name),
+    role(`ordermesh-${name}-database-owner`, `${name}_owner`),
+  ];
+  const databases = [
+    ...databaseServices.flatMap((name) => [...both(name), role(`ordermesh-${name}-database-reader`, `${name}_reader`)]),
+    ...connectors.flatMap(both),
+  ];
   const tokens = [...services, ...connectors].map((service) =>
     opaque(`ordermesh-${service}`, "ordermesh", { "page-token-secret": password() }),
   );
   return [
     ...databases,
-    ...readers,
     { secret: basicAuth("temporal-database", "temporal"), alsoIn: "temporal" },
     { secret: basicAuth("ordermesh-metrics-database", "metrics"), alsoIn: "ordermesh" },
     ...tokens,

@@ -17,8 +17,10 @@ import { assertShape, TracedStack } from "./traces-stack.ts";
 
 /** The most orders of one saga. */
 const full = 64;
+/** Lists that are inserted at the same time. */
+const lanes = 2;
 /** So many are placed at once that a full list is left to wait, however many the first inserts take along. */
-const orders = 100;
+const orders = (lanes + 1) * full;
 
 /** Holds the table of orders until a full list waits to be inserted, so that it becomes visible, and is carried, as a whole. */
 async function placeTogether(traced: TracedStack): Promise<string[]> {
@@ -39,7 +41,7 @@ async function placeTogether(traced: TracedStack): Promise<string[]> {
 /** New orders that no insert has taken yet. */
 async function waiting(traced: TracedStack): Promise<number> {
   const text = await (await fetch(`${traced.stack.httpUrl("orders")}/metrics`)).text();
-  return Number(/^batcher_waiting\{batcher="new orders"\} (\d+)$/m.exec(text)?.[1]);
+  return Number(/^batcher_waiting\{.*batcher="new orders".*\} (\d+)$/m.exec(text)?.[1]);
 }
 
 /** The orders of one full saga. */
@@ -61,7 +63,9 @@ describe("one order among 64 in one list", () => {
   let trace: JaegerTrace;
   before(async () => {
     // Nothing happens to an order before it was looked at.
-    traced = await TracedStack.start({ environment: { simulators: { PACKING_MS: "15000" } } });
+    traced = await TracedStack.start({
+      environment: { simulators: { PACKING_MS: "15000" }, orders: { ORDER_INSERT_LANES: String(lanes) } },
+    });
     orderIds = await fullSaga(traced);
     for (const orderId of orderIds) await traced.reaches(orderId, OrderStatus.DELIVERED);
     trace = await traced.trace(orderIds[40] ?? "", deliveredShape);
