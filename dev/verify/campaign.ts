@@ -13,7 +13,7 @@ import { Havoc } from "./havoc.ts";
 import { type OrderState, type Progress, readProgress, readStates } from "./order-states.ts";
 import { Reviewers } from "./reviewers.ts";
 import { compareWithStripe } from "./stripe-books.ts";
-import { paidBy } from "./stripe-wanted.ts";
+import { paidAt } from "./stripe-wanted.ts";
 import { Supplier } from "./supplier.ts";
 import { judge, judgeParked } from "./verdict.ts";
 import { drawWanted, shelves } from "./wanted.ts";
@@ -91,7 +91,7 @@ export async function runCampaign(
   const { seed, orders, overMs } = plan;
   const demand = { name: "order", orders, overMs: overMs * arrivalsPart, supplied: true };
   const { replicas, gateway } = stack.blueprint;
-  const wanted = paidBy(gateway, drawWanted(new Chance(seed + 1), demand), new Chance(seed + 4));
+  const wanted = paidAt(stack.blueprint, drawWanted(new Chance(seed + 1), demand), new Chance(seed + 4));
   const faults = drawFaults(new Chance(seed), { ...plan, count: plan.faults, replicas, gateway });
   const crowd = new Crowd(shopper);
   const havoc = new Havoc(stack);

@@ -10,7 +10,7 @@ import { compareBooks, endWithinMs, fill, patienceMs, type Say } from "./campaig
 import { Chance } from "./chance.ts";
 import { Crowd } from "./crowd.ts";
 import { type OrderState, readProgress, readStates } from "./order-states.ts";
-import { paidBy } from "./stripe-wanted.ts";
+import { paidAt } from "./stripe-wanted.ts";
 import { judge, judgeParked, shortened, summary } from "./verdict.ts";
 import { drawWanted, pace } from "./wanted.ts";
 
@@ -115,7 +115,7 @@ async function suffer(stack: Stack, outage: Outage): Promise<OutageResult> {
   const { absence, seed } = plan;
   const name = absence.movedBy > 0 ? `${subject}-moved` : subject;
   const drawn = drawWanted(new Chance(seed + subjects.indexOf(subject)), { name, orders, overMs });
-  const wanted = paidBy(stack.blueprint.gateway, drawn, new Chance(seed));
+  const wanted = paidAt(stack.blueprint, drawn, new Chance(seed));
   const coming = crowd.come(wanted, context.signal);
   await delay(goesAfterMs);
   const comeBack = await leave(stack, subject);

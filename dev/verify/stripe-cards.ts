@@ -2,13 +2,16 @@
 // payment one request to that endpoint goes wrong so. `pm_<anything>_card_…` is one payment method, which can be used once unless it is attached to a customer, and
 // behaves as `pm_card_…`, of which each use is another one.
 
+/** One that can be captured once, of which an account that captures in parts has no use. */
+export const oneCapture = "pm_card_oneCapture";
+
 /** Those with which nothing is bought, each for a reason of its own. */
 const refused = [
   "pm_card_chargeDeclinedInsufficientFunds",
   "pm_card_chargeCustomerFail",
   "pm_card_authenticationRequired",
   "pm_card_offSession",
-  "pm_card_oneCapture",
+  oneCapture,
 ] as const;
 
 /** By the card of the simulated gateway. */

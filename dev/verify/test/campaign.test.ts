@@ -22,7 +22,7 @@ import type { Crowd } from "../crowd.ts";
 import { drawFaults, type FaultKind, faultKinds, groundFor } from "../faults.ts";
 import type { Havoc } from "../havoc.ts";
 import { plantedBugs, requireApplicable } from "../planted.ts";
-import { paidBy } from "../stripe-wanted.ts";
+import { paidAt } from "../stripe-wanted.ts";
 import { shortened, summary } from "../verdict.ts";
 import { drawWanted, endsOf, pace } from "../wanted.ts";
 
@@ -73,7 +73,7 @@ describe("what a campaign is made of", () => {
 
   test("who pays by Stripe is served as who pays by the simulated gateway, with cards, currencies and amounts that it takes", () => {
     const drawn = drawWanted(new Chance(5), { name: "order", orders: 2_000, overMs: 60_000, supplied: true });
-    const paid = paidBy("stripe", drawn, new Chance(6));
+    const paid = paidAt({ gateway: "stripe", overrides: {} }, drawn, new Chance(6));
     for (const [index, { wish, afterthought }] of paid.entries()) {
       const { lines, adjustments = [], currency, cardToken } = wish;
       assert.deepEqual(endsOf(wish), endsOf(drawn[index]?.wish ?? wish), cardToken);
@@ -85,7 +85,17 @@ describe("what a campaign is made of", () => {
     const tokens = new Set(paid.map(({ wish }) => wish.cardToken));
     assert.equal(tokens.size, paid.length);
     assert.ok(new Set([...tokens].map((token) => token.replace(/^pm_\w+?_card_/, ""))).size > 20);
-    assert.equal(paidBy("simulated", drawn, new Chance(6)), drawn);
+    assert.equal(paidAt({ gateway: "simulated", overrides: {} }, drawn, new Chance(6)), drawn);
+  });
+
+  test("who pays at an account that captures once has no card that only such an account takes", () => {
+    const drawn = drawWanted(new Chance(5), { name: "order", orders: 500, overMs: 60_000 });
+    const cardsAt = (multicapture: string) =>
+      paidAt({ gateway: "stripe", overrides: { stripe: { STRIPE_MULTICAPTURE: multicapture } } }, drawn, new Chance(6))
+        .map(({ wish }) => wish.cardToken)
+        .filter((token) => token.endsWith("_card_oneCapture"));
+    assert.ok(cardsAt("true").length > 0);
+    assert.deepEqual(cardsAt("false"), []);
   });
 
   test("every planted bug says what it is and what catches it, and can be planted still", async () => {
