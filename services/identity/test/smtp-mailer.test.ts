@@ -114,5 +114,6 @@ describe("mails by SMTP", () => {
     resolve({ outcome: "sent", reason: "" });
     await Promise.all([onItsWay, stopped]);
     assert.equal(server.closed, true);
+    await assert.rejects(mailer.send(tokenFor("cleo@example.com", "cleo")), /the service stops/);
   });
 });

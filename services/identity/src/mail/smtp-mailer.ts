@@ -75,6 +75,8 @@ export class SmtpMailer implements Mailer {
     const end = "expireTime" in message ? message.expireTime.getTime() : Date.now() + noticeMs;
     try {
       for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, mostPauseMs)) {
+        // Also what is made only after the service has begun to stop: the server would be connected to anew.
+        signal.throwIfAborted();
         const { outcome, reason } = await server.send(mail);
         if (outcome === "sent") break;
         if (outcome === "refused") throw new Error(`the mail server refuses it: ${reason}`);
