@@ -3,6 +3,7 @@ import { type Client, Code } from "@connectrpc/connect";
 import { type Order, OrderStatus } from "./gen/shop/orders/v1/order_pb.js";
 import type { OrderService } from "./gen/shop/orders/v1/order_service_pb.js";
 import { refusalOf } from "./refusal.ts";
+import { isBroken } from "./retry.ts";
 
 /** Between a stream that broke and the next, in milliseconds: half of it by chance. */
 const pauseMs = 1_000;
@@ -47,7 +48,7 @@ export async function* followOrder(
     } catch (error) {
       signal?.throwIfAborted();
       const { code, retryDelayMs = 0 } = refusalOf(error);
-      if (!passing.includes(code)) throw error;
+      if (!passing.includes(code) && !isBroken(error)) throw error;
       // biome-ignore lint/plugin/random: spreads pauses, and hides nothing
       await pause(retryDelayMs + pauseMs * (0.5 + Math.random() / 2), undefined, signal && { signal });
     }

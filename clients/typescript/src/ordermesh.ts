@@ -1,6 +1,6 @@
 import type { SecureClientSessionOptions } from "node:http2";
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { InventoryService } from "./gen/shop/inventory/v1/inventory_service_pb.js";
 import { CustomerService } from "./gen/shop/orders/v1/customer_service_pb.js";
@@ -43,6 +43,7 @@ export class Ordermesh {
   readonly #retry: Retry;
   readonly #transports = new Map<ServiceName, Transport>();
   readonly #sessions: Http2SessionManager[] = [];
+  readonly #closing = new AbortController();
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -79,8 +80,9 @@ export class Ordermesh {
     return createClient(service, this.#transportTo(at));
   }
 
-  /** Ends all connections; calls that are under way fail. */
+  /** Ends all connections. Calls that are under way fail, and those that are made later. */
   close(): void {
+    this.#closing.abort(new ConnectError("this client was closed; make a new one", Code.FailedPrecondition));
     for (const session of this.#sessions.splice(0)) session.abort();
     this.#transports.clear();
   }
@@ -95,7 +97,7 @@ export class Ordermesh {
     const { addresses, headers, timeouts } = this.#options;
     const places = [addresses[name] ?? []].flat();
     if (places.length === 0) throw new RangeError(`addresses.${name} is not given`);
-    const options = { retry: this.#retry, headers, timeouts };
+    const options = { retry: this.#retry, headers, timeouts, closed: this.#closing.signal };
     const transport = new RepeatingTransport(
       places.map((baseUrl) => this.#connect(baseUrl)),
       options,

@@ -30,6 +30,8 @@ export interface RepeatingOptions {
   readonly retry: Retry;
   readonly timeouts: Partial<Timeouts> | undefined;
   readonly headers: HeaderSource | undefined;
+  /** Fires when nothing is to be called any more. */
+  readonly closed: AbortSignal;
 }
 
 /** Makes calls over other transports: with request ids, in time, and again while they fail for a passing reason. */
@@ -45,6 +47,7 @@ export class RepeatingTransport implements Transport {
   }
 
   get #next(): Transport {
+    this.#options.closed.throwIfAborted();
     const place = this.#places[this.#calls % this.#places.length];
     if (!place) throw new RangeError("there is no address to call");
     this.#calls += 1;

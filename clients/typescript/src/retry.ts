@@ -79,6 +79,6 @@ function isPassing({ code, retryDelayMs }: Refusal): boolean {
 const broken: readonly Code[] = [Code.Aborted, Code.Canceled, Code.Internal];
 
 /** Whether it was no service that said so, but a connection that broke. */
-function isBroken(error: unknown): boolean {
+export function isBroken(error: unknown): boolean {
   return error instanceof ConnectError && !error.isWireError && broken.includes(error.code);
 }

@@ -1,7 +1,7 @@
 // When calls are repeated, with what, and when not: over the real router in memory.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer } from "node:http2";
+import { constants, createServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -29,6 +29,8 @@ import { refusalOf } from "../src/refusal.ts";
 import { type HeaderSource, RepeatingTransport } from "../src/repeating-transport.ts";
 import { Retry, type RetryOptions } from "../src/retry.ts";
 
+/** Of a client that is not closed. */
+const open = new AbortController().signal;
 /** Pauses as short as they can be, so that nothing is waited for. */
 const hasty: RetryOptions = { firstPauseMs: 1, longestPauseMs: 1 };
 
@@ -37,7 +39,10 @@ function clientOf(
   { retry = new Retry(hasty), headers }: { retry?: Retry; headers?: HeaderSource } = {},
 ) {
   const inner = createRouterTransport((router) => router.service(OrderService, service));
-  return createClient(OrderService, new RepeatingTransport([inner], { retry, headers, timeouts: undefined }));
+  return createClient(
+    OrderService,
+    new RepeatingTransport([inner], { retry, headers, timeouts: undefined, closed: open }),
+  );
 }
 
 function refusal(code: Code, retryDelayMs?: number): ConnectError {
@@ -152,7 +157,7 @@ describe("repetitions", () => {
         }),
       ),
     );
-    const options = { retry: new Retry(hasty), headers: undefined, timeouts: undefined };
+    const options = { retry: new Retry(hasty), headers: undefined, timeouts: undefined, closed: open };
     await createClient(OrderService, new RepeatingTransport(places, options)).getOrder({});
     assert.deepEqual(asked, ["a", "b", "a"]);
   });
@@ -316,4 +321,62 @@ test("an order is followed over streams that break, each state once, to its end"
     });
     for await (const _ of followOrder(missing, "id"));
   }, ConnectError);
+});
+
+/** A server of orders, and a client of it. */
+async function serve(service: Partial<ServiceImpl<typeof OrderService>>) {
+  const server = createServer(connectNodeAdapter({ routes: (router) => router.service(OrderService, service) }));
+  const sessions: ServerHttp2Session[] = [];
+  server.on("session", (session) => sessions.push(session));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const { port } = server.address() as AddressInfo;
+  const shop = new Ordermesh({ addresses: { orders: `http://127.0.0.1:${port}` }, retry: hasty });
+  const close = () => {
+    shop.close();
+    server.close();
+    for (const session of sessions) session.destroy();
+  };
+  return { sessions, shop, [Symbol.dispose]: close };
+}
+
+/** One who follows an order that was placed, whatever becomes of it. */
+const placed: Partial<ServiceImpl<typeof OrderService>> = {
+  async *watchOrder(_, { signal }) {
+    yield { order: create(OrderSchema, { revision: 1, status: OrderStatus.PENDING }) };
+    if (!signal.aborted) await once(signal, "abort");
+  },
+};
+
+test("an order is followed over connections that are taken away", async () => {
+  const delivered = { order: create(OrderSchema, { revision: 2, status: OrderStatus.DELIVERED }) };
+  let streams = 0;
+  using served = await serve({
+    async *watchOrder(request, context) {
+      streams += 1;
+      if (streams === 1) yield* placed.watchOrder?.(request, context) ?? [];
+      yield delivered;
+    },
+  });
+  const { sessions, shop } = served;
+  const seen: number[] = [];
+  for await (const { revision } of followOrder(shop.orders, "id")) {
+    seen.push(revision);
+    if (revision === 1) sessions[0]?.destroy(undefined, constants.NGHTTP2_CANCEL);
+  }
+  assert.deepEqual([seen, streams], [[1, 2], 2]);
+});
+
+test("a client that was closed calls nobody any more, whatever is under way", async () => {
+  using served = await serve({ ...placed, getOrder: () => new Promise(() => undefined) });
+  const { sessions, shop } = served;
+  const { orders } = shop;
+  const said = { code: Code.FailedPrecondition, rawMessage: "this client was closed; make a new one" };
+  const call = orders.getOrder({ orderId: "id" });
+  const following = followOrder(orders, "id");
+  await following.next();
+  shop.close();
+  await Promise.all(
+    [call, following.next(), orders.getOrder({}), shop.orders.getOrder({})].map((each) => assert.rejects(each, said)),
+  );
+  assert.equal(sessions.length, 1);
 });
