@@ -1,4 +1,4 @@
-import { randomFillSync } from "node:crypto";
+import { randomBytes } from "#platform/random-bytes.ts";
 
 /** Crockford's base32: no I, L, O, U. */
 const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -7,8 +7,6 @@ const pattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
 /** Five bits by character code. */
 const bitsOf = Uint8Array.from({ length: 128 }, (_, code) => Math.max(0, alphabet.indexOf(String.fromCharCode(code))));
 
-const random = Buffer.alloc(8_192);
-let used = random.length;
 /** The 16 bytes that are converted at the moment: ids are made and read by the thousand, without garbage. */
 const bytes = Buffer.alloc(16);
 
@@ -19,14 +17,9 @@ const bytes = Buffer.alloc(16);
  * @param ms when it was, since 1970: of what is older than its row
  */
 export function newId(bucket?: number, ms = Date.now()): string {
-  if (used + 10 > random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
   bytes.writeUIntBE(ms, 0, 6);
-  random.copy(bytes, 6, used, used + 10);
+  bytes.set(randomBytes(10), 6);
   if (bucket !== undefined) bytes.writeUInt16BE(bucket, 6);
-  used += 10;
   return toText();
 }
 

@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
+import { randomBytes } from "#platform/random-bytes.ts";
 
 const algorithm = "aes-256-gcm";
 const ivBytes = 12;

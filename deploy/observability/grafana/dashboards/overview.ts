@@ -123,7 +123,8 @@ export const overview = dashboard({
       panels: [
         lines({
           title: "Event loop lag, 99th percentile",
-          description: "How long a task waits for the one core that a process has. Runbook: event-loop-blocked.",
+          description:
+            "How long a task waits for the one core that a process has, with the 50 ms in it between two looks. Runbook: event-loop-blocked.",
           unit: "s",
           bad: 0.25,
           queries: [[`nodejs_eventloop_lag_p99_seconds{${serviceScope}}`, "{{service}} {{instance}}"]],

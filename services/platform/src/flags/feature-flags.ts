@@ -1,9 +1,11 @@
 import {
   type Client,
   type Logger as FlagLogger,
-  NOOP_PROVIDER,
   OpenFeature,
+  type Provider,
   ProviderEvents,
+  type ResolutionDetails,
+  StandardResolutionReasons,
 } from "@openfeature/server-sdk";
 import type { Registry } from "prom-client";
 import type { Logger } from "#platform/log/logger.ts";
@@ -37,12 +39,10 @@ let opened = 0;
  */
 export async function openFlags({ file, name, logger, registry }: FlagsOptions): Promise<OpenedFlags> {
   const domain = `${name}-${opened++}`;
-  if (file !== undefined) {
-    try {
-      await OpenFeature.setProviderAndWait(domain, await fileProvider(file, logger));
-    } catch (error) {
-      throw new Error(`FLAGS_FILE: the file ${file} is of no use: ${(error as Error).message || "it cannot be read"}`);
-    }
+  try {
+    await OpenFeature.setProviderAndWait(domain, file === undefined ? noFlags : await fileProvider(file, logger));
+  } catch (error) {
+    throw new Error(`FLAGS_FILE: the file ${file} is of no use: ${(error as Error).message || "it cannot be read"}`);
   }
   const flags = OpenFeature.getClient(domain);
   flags.setLogger(toFlagLogger(logger));
@@ -55,10 +55,23 @@ export async function openFlags({ file, name, logger, registry }: FlagsOptions):
     [Symbol.asyncDispose]: async () => {
       flags.clearHooks();
       // The one before is closed with it, and its file watched no more.
-      if (file !== undefined) await OpenFeature.setProviderAndWait(domain, NOOP_PROVIDER);
+      await OpenFeature.setProviderAndWait(domain, noFlags);
     },
   };
 }
+
+async function asInCode<T>(_flag: string, value: T): Promise<ResolutionDetails<T>> {
+  return { value, reason: StandardResolutionReasons.DEFAULT };
+}
+
+/** For who has no file. OpenFeature's own provider for that is never ready: each evaluation would be an error, made and counted. */
+const noFlags: Provider = {
+  metadata: { name: "none" },
+  resolveBooleanEvaluation: asInCode,
+  resolveStringEvaluation: asInCode,
+  resolveNumberEvaluation: asInCode,
+  resolveObjectEvaluation: asInCode,
+};
 
 /** Loaded only by who has a file. */
 async function fileProvider(file: string, logger: FlagsOptions["logger"]) {

@@ -9,6 +9,9 @@ export interface Cancellable {
 /** Timers may fire a little before the clock says so, in milliseconds. */
 const timerSlackMs = 5;
 
+/** One for all: most calls end well, and nobody asks. */
+export const callEnded = new ConnectError("the call has ended", Code.Canceled);
+
 /** Why a caller no longer waits. */
 export function goneReason(deadline: number | undefined): ConnectError {
   if (deadline !== undefined && Date.now() >= deadline - timerSlackMs) {
@@ -22,9 +25,13 @@ export class CallSignal {
   readonly #controller = new AbortController();
 
   constructor(call: Cancellable, deadline: number | undefined, ended = false) {
+    const onCancelled = (): void => {
+      // It is told of each call that ends.
+      if (!this.signal.aborted) this.abort(goneReason(deadline));
+    };
     if (ended) this.end();
-    else if (call.cancelled) this.abort(goneReason(deadline));
-    else call.once("cancelled", () => this.abort(goneReason(deadline)));
+    else if (call.cancelled) onCancelled();
+    else call.once("cancelled", onCancelled);
   }
 
   get signal(): AbortSignal {
@@ -38,6 +45,6 @@ export class CallSignal {
 
   /** The call has ended. */
   end(): void {
-    this.abort(new ConnectError("the call has ended", Code.Canceled));
+    this.abort(callEnded);
   }
 }

@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethodStreaming, Message, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import type { Client, ClientDuplexStream, Metadata, MethodDefinition, ServiceError, StatusObject } from "@grpc/grpc-js";
+import { callEnded } from "./call-signal.ts";
 import { complete } from "./codec.ts";
 import { toHeaders } from "./metadata.ts";
 import type { OutgoingCall } from "./outgoing.ts";
@@ -48,7 +49,7 @@ class ClientStream<I extends DescMessage, O extends DescMessage> {
       this.trailer.append(name, value);
     });
     this.#start.outgoing.end(this.#failure);
-    this.#over.abort(this.#failure ?? new ConnectError("the call has ended", Code.Canceled));
+    this.#over.abort(this.#failure ?? callEnded);
   }
 
   /** The headers of the answer, which come with its first message at the latest. */

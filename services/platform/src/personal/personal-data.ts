@@ -1,5 +1,6 @@
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { createSecretKey, type KeyObject } from "node:crypto";
 import { decodeId, newId } from "#platform/id.ts";
+import { randomBytes } from "#platform/random-bytes.ts";
 import { newIvs, open, seal } from "#platform/sealing.ts";
 import type { KeyProvider } from "./key-provider.ts";
 import type { PersonalKeyRow } from "./personal-key.ts";

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import {
   type Attributes,
   type Context,
@@ -15,6 +14,7 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
+import { randomBytes } from "#platform/random-bytes.ts";
 import { formatTraceParent, isTraceParent, parseTraceParent } from "#platform/trace-parent.ts";
 import { failSpan } from "./span-error.ts";
 

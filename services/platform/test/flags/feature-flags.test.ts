@@ -57,8 +57,15 @@ describe("feature flags of a file", () => {
   });
 
   test("are what the code takes without a file, or without the flag, or when it is something else", async () => {
-    await using none = await openFlags({ file: undefined, name: "test", logger: log.logger, registry: new Registry() });
+    const registry = new Registry();
+    await using none = await openFlags({ file: undefined, name: "test", logger: log.logger, registry });
     assert.equal(await none.flags.getBooleanValue("bounds", true), true);
+    assert.deepEqual(await none.flags.getObjectValue("lists", { a: 1 }), { a: 1 });
+    const counted = /feature_flag_evaluations_total\{flag="(\w+)",variant="none",reason="default"\} 1/g;
+    assert.deepEqual(
+      [...(await registry.metrics()).matchAll(counted)].map(([, flag]) => flag),
+      ["bounds", "lists"],
+    );
     volume.write(flagsText(1));
     await using opened = await open();
     assert.equal(await opened.flags.getBooleanValue("others", true), true);
