@@ -65,13 +65,22 @@ export class AuditPublisher {
   /** Publishes what can be published now, one batch of it; returns how many events that were. */
   async publish(): Promise<number> {
     const { repository, stream, log, batch = defaultBatch } = this.#options;
+    // Mostly there is nothing: that is one statement, and no transaction.
+    if ((await this.#look()) === undefined) return 0;
     try {
       const { events, begunAnew } = await repository.publish(batch, (list) => stream.write(list));
       if (begunAnew) log.warn("the audit log came from another server: its events are published once more");
       for (const { action } of events) this.#events.inc({ action });
       return events.length;
     } finally {
-      this.#lag.set(await repository.lagSeconds());
+      await this.#look();
     }
+  }
+
+  /** How many seconds the stream is behind; undefined when there is nothing to publish. */
+  async #look(): Promise<number | undefined> {
+    const seconds = await this.#options.repository.lagSeconds();
+    this.#lag.set(seconds ?? 0);
+    return seconds;
   }
 }

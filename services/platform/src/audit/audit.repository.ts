@@ -40,11 +40,18 @@ const unpublished = `select ${auditColumns} from audit_event
   where (transaction, event_id) > ($1::xid8, $2::uuid) and transaction < pg_snapshot_xmin(pg_current_snapshot())
   order by transaction, event_id limit $3`;
 
-const oldestUnpublished = `select extract(epoch from now() - e.time)::float8 as age from audit_cursor c
-  cross join lateral (
-    select time from audit_event where (transaction, event_id) > (c.transaction, c.event_id)
-    order by transaction, event_id limit 1
-  ) e`;
+/** Whether the cursor is that of another server, whose transactions went further. */
+const ahead = "transaction >= pg_snapshot_xmax(pg_current_snapshot())";
+
+const oldestUnpublished = {
+  name: "audit-oldest-unpublished",
+  text: `select extract(epoch from now() - e.time)::float8 as age from audit_cursor c
+    cross join lateral (
+      select time from audit_event
+      where (transaction, event_id) > (case when c.${ahead} then '0' else c.transaction end, c.event_id)
+      order by transaction, event_id limit 1
+    ) e`,
+};
 
 interface CursorRow {
   transaction: string;
@@ -55,8 +62,7 @@ interface CursorRow {
 const lock = `select pg_try_advisory_xact_lock(${lockKey}) as locked`;
 
 /** A statement of its own, behind the lock: one that takes the lock may see the cursor as it was before. */
-const readCursor = `select transaction, event_id, transaction >= pg_snapshot_xmax(pg_current_snapshot()) as ahead
-  from audit_cursor`;
+const readCursor = `select transaction, event_id, ${ahead} as ahead from audit_cursor`;
 
 const first = { transaction: "0", event_id: "00000000-0000-0000-0000-000000000000" };
 
@@ -108,10 +114,10 @@ export class AuditRepository {
     });
   }
 
-  /** Seconds since the oldest event that is not published; 0 when there is none. */
-  async lagSeconds(): Promise<number> {
+  /** Seconds since the oldest event that is not published; undefined when there is none. */
+  async lagSeconds(): Promise<number | undefined> {
     const [row] = await this.#database.query<{ age: number }>(oldestUnpublished);
-    return Math.max(0, row?.age ?? 0);
+    return row && Math.max(0, row.age);
   }
 }
 
