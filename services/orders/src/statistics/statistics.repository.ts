@@ -151,9 +151,8 @@ const count: SqlText = {
     select day, sku, currency, status, ${each((name) => `sum(sign * ${name})::bigint as ${name}`)} from parts
     group by day, sku, currency, status having ${each((name) => `sum(sign * ${name}) <> 0`, " or ")}
   ), left_out as (
-    delete from order_statistics_fact f using before
-    where f.generation = $1 and f.order_id = before.order_id
-      and not exists (select from after where after.order_id = before.order_id)
+    delete from order_statistics_fact where generation = $1
+      and order_id = any(array(select order_id from before except select order_id from after))
   ), put_in as (
     insert into order_statistics_fact as f (generation, ${factColumns}) select $1, ${factColumns} from after
     on conflict (generation, order_id) do update set day = excluded.day, currency = excluded.currency,
