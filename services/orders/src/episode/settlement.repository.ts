@@ -104,22 +104,18 @@ interface SettledRow extends Settled {
  * A run that Temporal has given up, because its first task took too long, goes on all the same, beside the one that takes its place. What that one has accepted since is not to
  * be forgotten by what this one settles.
  */
-const mine = (entry: "input" | "i") =>
-  `coalesce(locked.episode_id = ${entry}.episode_id, false) and (coalesce(${entry}.cancellation_heard, true)
-    or not coalesce(locked.episode_events @> '[{"id": "${eventIds.cancellation}"}]', false))`;
-
-const wantedBack = (entry: "input" | "i") =>
-  `coalesce(${entry}.status = 'failed', false) and locked.recall is not null`;
+const mine = `coalesce(held_by = episode_id, false) and (coalesce(cancellation_heard, true)
+    or not coalesce(episode_events @> '[{"id": "${eventIds.cancellation}"}]', false))`;
 
 const settledColumns = selectList<SettledRow>({
   ...movedTypes,
-  mine: mine("input"),
-  recalled: wantedBack("input"),
-  settled: "moved.n is not null",
-  due: `moved.n is not null and (coalesce(input.retry_after_ms = 0, false) or exists (
-      select from order_event e where e.order_id = moved.order_id and e.due_time <= now()))`,
-  stillWaits: "coalesce(locked.waits_for = input.waits_for, false)",
-  stillParked: "coalesce(locked.parked_step = input.parked_step, false)",
+  mine: true,
+  recalled: true,
+  settled: "written",
+  due: `written and (coalesce(retry_after_ms = 0, false) or exists (
+      select from order_event e where e.order_id = outcomes.order_id and e.due_time <= now()))`,
+  stillWaits: true,
+  stillParked: true,
 });
 
 /** What an order is set to that settles; what it does not change must be the same value, so that the update is HOT. */
@@ -143,37 +139,36 @@ const settle: SqlText = {
   name: "order_settle",
   text: `with ${changeOrders({
     input,
-    columns:
-      ", episode_id, episode_events, recall, waits_for, parked_step, back_order_time is not null and stock_time is null as awaited",
-    judge: `, ${mine("i")} as mine, i.awaits_stock <> locked.awaited as queues,
-      ${wantedBack("i")} as recalled`,
+    columns: `, episode_id as held_by, episode_events, recall, waits_for as waited_for, parked_step as parked_before,
+        back_order_time is not null and stock_time is null as awaited`,
+    judge: `, ${mine} as mine, awaits_stock <> awaited as queues, coalesce(status = 'failed', false) and recall is not null as recalled,
+      coalesce(waited_for = waits_for, false) as still_waits, coalesce(parked_before = parked_step, false) as still_parked`,
+    keeps: "mine, recalled, still_waits, still_parked, retry_after_ms, amended, parked_step",
     where: "i.mine and (i.moves or i.stays) and not i.recalled",
     assign,
     shows: "i.queues",
   })}, later as (
     insert into order_event (order_id, event_id, kind, due_time)
-    select moved.order_id, '${eventIds.retry}', 'retry', now() + input.retry_after_ms * interval '1 millisecond'
-    from moved join input on input.n = moved.n where input.retry_after_ms is not null
+    select order_id, '${eventIds.retry}', 'retry', now() + retry_after_ms * interval '1 millisecond'
+    from moved where retry_after_ms is not null
     on conflict (order_id, event_id) do update set due_time = excluded.due_time
-  ), amended as (
-    delete from order_amendment a using moved join input on input.n = moved.n
-    where a.order_id = moved.order_id and a.number <= input.amended
+  ), gone as (
+    delete from order_amendment a using moved where a.order_id = moved.order_id and a.number <= moved.amended
     returning a.order_id, a.shipping_address, ${cardKeyOf("a.card_token")} as card_key
   ), unsealed as (
     delete from personal_key using (
-      select card_key as key_id from amended union all
-      select left(amended.shipping_address #>> '{}', 32)::uuid from amended join customer_order o using (order_id)
-      where jsonb_typeof(amended.shipping_address) = 'string' and amended.shipping_address <> o.shipping_address
-    ) gone where personal_key.key_id = gone.key_id
+      select card_key as key_id from gone union all
+      select left(gone.shipping_address #>> '{}', 32)::uuid from gone join customer_order o using (order_id)
+      where jsonb_typeof(gone.shipping_address) = 'string' and gone.shipping_address <> o.shipping_address
+    ) key where personal_key.key_id = key.key_id
   ), unheard as (
     insert into order_event (order_id, event_id, kind, due_time)
     select moved.order_id, '${eventIds.retry}', 'retry', now() + interval '${unheardSeconds} seconds'
-    from moved join input on input.n = moved.n join order_amendment a on a.order_id = moved.order_id
-    where a.number > input.amended and input.retry_after_ms is null and input.parked_step is null and moved.status <> 'pending'
+    from moved join order_amendment a on a.order_id = moved.order_id
+    where a.number > moved.amended and retry_after_ms is null and parked_step is null and moved.status <> 'pending'
     on conflict (order_id, event_id) do nothing
   )
-  select ${settledColumns}, (select count(*) from announced) as announcements
-  from locked join input on input.n = locked.n left join moved on moved.n = locked.n`,
+  select ${settledColumns}, (select count(*) from announced) as announcements from outcomes`,
 };
 
 /**

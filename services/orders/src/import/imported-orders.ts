@@ -83,6 +83,9 @@ const findCustomers: SqlText = {
     from imported_customer i join customer c using (customer_id) where i.source = $1 and i.external_id = any($2::text[])`,
 };
 
+/** `is true` has the entries looked up in a hash; without it they are joined, each with each. */
+const isKnown = "where (a.n in (select n from known)) is true";
+
 /** An order that has ended: no event has it carried, no episode was, and nothing of it can be cancelled. $3 source. */
 const insertOrders: SqlText = {
   name: "order_import",
@@ -105,7 +108,7 @@ const insertOrders: SqlText = {
   ), mapped as (
     insert into imported_order (source, external_id, order_id, customer_id, fingerprint)
     select $3, external_id, order_id, customer_id, decode(fingerprint, 'hex') from known
-  ), audited as (${insertAuditEvents("$2", { join: "join known on known.n = a.n" })}
+  ), audited as (${insertAuditEvents("$2", { join: isKnown })}
   )
   select n from known`,
 };

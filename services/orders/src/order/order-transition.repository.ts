@@ -69,8 +69,8 @@ export interface Moved {
  * How far a parcel has come. A list in which one has gone back is older than what is stored: calls may overtake each other.
  */
 const older = `exists (
-      select from jsonb_to_recordset(locked.shipments) as o("locationId" text, status text)
-      join jsonb_to_recordset(i.shipments) as n("locationId" text, status text) using ("locationId")
+      select from jsonb_to_recordset(before_shipments) as o("locationId" text, status text)
+      join jsonb_to_recordset(shipments) as n("locationId" text, status text) using ("locationId")
       where array_position(array['planned', 'shipped'], n.status) < array_position(
         array['planned', 'shipped', 'delivered', 'cancelled', 'lost', 'returned'], o.status))`;
 
@@ -104,10 +104,12 @@ export const changeTypes = {
 export interface ChangeOptions {
   /** The columns of an entry: those of {@link ChangeRow}, and its own. */
   readonly input: WrittenColumns;
-  /** Columns of the order that it looks at besides, under the row's lock, with a comma before: as `locked`. */
+  /** Columns of the order that it looks at besides, under the row's lock, with a comma before; under names that no entry has. */
   readonly columns?: string;
-  /** What it says about an entry besides, from the entry `i` and `locked`, with a comma before. */
+  /** What it says about an entry besides, from all these columns, with a comma before. */
   readonly judge?: string;
+  /** Columns that it needs of an entry afterwards, with commas between: `moved` and `outcomes` have them. */
+  readonly keeps?: string;
   /**
    * Which of the orders that are there are written to, by what is known of the entry `i`: whether the order `moves`, `stays`
    * where it is, or stays with parcels that have come further (`repacks`).
@@ -121,25 +123,24 @@ export interface ChangeOptions {
 
 /**
  * The common table expressions of a statement that changes orders, writes down what it did, and announces those that changed:
- * `locked` has the orders that are there, `moved` those that were written to. $1 has the entries, $2 the audit events.
+ * `moved` has the orders that were written to, `outcomes` all that are there. $1 has the entries, $2 the audit events.
  *
- * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted.
+ * Rows are locked in the order of their ids, so that two batches cannot wait for each other; the input is sorted. What is known of an entry goes
+ * with it from one expression to the next: PostgreSQL would join two of them by comparing each with each, as its other joins are off here.
  */
 export function changeOrders(options: ChangeOptions): string {
-  const { input, columns = "", judge = "", where, assign = "", shows = "false" } = options;
-  return `input as materialized (
-    select * from json_to_recordset($1::json) as i(${input.typed})
-  ), locked as materialized (
-    select i.n, o.* from input i cross join lateral (
-      select order_id, status, shipments, revision, coalesce(greatest(review_decide_time, stock_time), create_time) as create_time${columns} from customer_order
+  const { input, columns = "", judge = "", keeps = "", where, assign = "", shows = "false" } = options;
+  const kept = keeps && `, ${keeps}`;
+  return `locked as materialized (
+    select i.*, o.* from json_to_recordset($1::json) as i(${input.typed}) cross join lateral (
+      select status as before, shipments as before_shipments, revision as before_revision,
+        coalesce(greatest(review_decide_time, stock_time), create_time) as create_time${columns} from customer_order
       where customer_order.order_id = i.order_id for no key update
     ) o
-  ), judged as (
-    select i.*, locked.status as before, locked.status = any(i.sources) as moves,
-      coalesce(i.status, locked.status) = locked.status as stays,
-      coalesce(i.status, locked.status) = locked.status and coalesce(i.shipments <> locked.shipments, false)
-        and not ${older} as repacks${judge}
-    from input i join locked on locked.n = i.n
+  ), judged as materialized (
+    select *, before = any(sources) as moves, coalesce(status, before) = before as stays,
+      coalesce(status, before) = before and coalesce(shipments <> before_shipments, false) and not ${older} as repacks${judge}
+    from locked
   ), moved as (
     update customer_order o set
       status = case when i.moves then i.status else o.status end,
@@ -152,12 +153,18 @@ export function changeOrders(options: ChangeOptions): string {
       shipments = case when i.moves or i.repacks then coalesce(i.shipments, o.shipments) else o.shipments end${assign}
     from judged i
     where o.order_id = i.order_id and (${where})
-    returning i.n, i.id, o.order_id, i.before, o.status, o.revision, i.moves or i.repacks as changed,
-      i.moves or i.repacks or ${shows} as shown
+    returning i.n, i.id, o.order_id, i.before, o.status, o.revision, i.create_time, i.moves or i.repacks as changed,
+      i.moves or i.repacks or ${shows} as shown${kept.replace(/\w+/g, "i.$&")}
+  ), outcomes as (
+    select n, order_id, true as written, status, revision, before <> status as moved, create_time${kept} from moved
+    union all
+    select n, order_id, false, before, before_revision, false, create_time${kept} from judged
+    where n not in (select n from moved)
   ), announced as (
     select pg_notify('${changeChannel}', string_agg(id, ',')) from moved where shown having count(*) > 0
   ), audited as (${insertAuditEvents("$2", {
-    join: "join moved m on m.n = a.n and m.changed",
+    of: "moved",
+    join: "where m.changed",
     action: `case when m.before = m.status then '${parcelsAction}' else a.action end`,
     details: "a.details || jsonb_build_object('from', m.before, 'to', m.status, 'revision', m.revision::text)",
   })})`;
@@ -168,13 +175,13 @@ interface MovedRow extends Moved {
   readonly n: number;
 }
 
-/** The columns of an order that is there, from `locked` and `moved`; a statement must read `announcements` besides. */
+/** The columns of an order that is there, from `outcomes`; a statement must read `announcements` besides. */
 export const movedTypes = {
-  n: "locked.n",
-  status: "coalesce(moved.status, locked.status)",
-  revision: "coalesce(moved.revision, locked.revision)",
-  changed: "coalesce(moved.before <> moved.status, false)",
-  createTime: "locked.create_time",
+  n: true,
+  status: true,
+  revision: true,
+  changed: "moved",
+  createTime: true,
 } as const satisfies Selected<MovedRow>;
 
 const movedColumns = selectList<MovedRow>(movedTypes);
@@ -185,8 +192,7 @@ const transition: SqlText = {
     input: writtenColumns<ChangeRow>(changeTypes),
     where: "i.moves or i.repacks",
   })}
-  select ${movedColumns}, (select count(*) from announced) as announcements
-  from locked left join moved on moved.n = locked.n`,
+  select ${movedColumns}, (select count(*) from announced) as announcements from outcomes`,
 };
 
 /** What an entry says of the rest of its order besides. */
@@ -197,8 +203,7 @@ interface RestColumns extends Partial<PersonalKeyRow> {
   readonly rest_card: string | undefined;
 }
 
-const restingColumns = writtenColumns<ChangeRow & RestColumns>({
-  ...changeTypes,
+const restTypes = {
   rest_id: "uuid",
   rest_time: "timestamptz",
   rest_address: "jsonb",
@@ -206,7 +211,8 @@ const restingColumns = writtenColumns<ChangeRow & RestColumns>({
   key_id: "uuid",
   master: "text",
   wrapped: "text",
-});
+} as const satisfies Written<RestColumns>;
+const restNames = writtenColumns<RestColumns>(restTypes).names;
 const similarity = "country, card_key, address_key, postal_key";
 /** What the rest of an order has of the first one's row. */
 const inherited = "customer_id, currency, traceparent, given_name, family_name, email, contact";
@@ -218,18 +224,16 @@ const inherited = "customer_id, currency, traceparent, given_name, family_name, 
 const transitionWithRests: SqlText = {
   name: "order_transition_rests",
   text: `with ${changeOrders({
-    input: restingColumns,
+    input: writtenColumns<ChangeRow & RestColumns>({ ...changeTypes, ...restTypes }),
     columns: `, ${inherited}, shortage`,
-    judge: ", coalesce(locked.shortage->'rest'->>'id' = i.rest_id::text, false) as followed",
+    judge: ", coalesce(shortage->'rest'->>'id' = rest_id::text, false) as followed",
+    keeps: `followed, ${restNames}, ${inherited}, shortage`,
     where: "i.moves or i.repacks",
     assign: `, shortage = case when i.moves and i.status = 'confirmed' and i.followed
         then o.shortage - 'rest' || jsonb_build_object('followedBy', i.rest_id) else o.shortage end`,
   })}, rest as materialized (
-    select i.n, i.rest_id, i.rest_time, i.rest_address, i.rest_card, i.key_id, i.master, i.wrapped, l.*
-    from moved join judged i on i.n = moved.n cross join lateral (
-      select order_id as first_id, ${inherited}, shortage->'rest' as part from locked where locked.n = i.n
-    ) l
-    where moved.before = 'pending' and moved.status = 'confirmed' and i.followed
+    select n, ${restNames}, order_id as first_id, ${inherited}, shortage->'rest' as part from moved
+    where before = 'pending' and status = 'confirmed' and followed
   ), sealed as (
     insert into personal_key (${personalKeyColumns.names}, subject)
     select ${personalKeyColumns.names}, customer_id from rest where key_id is not null
@@ -254,8 +258,7 @@ const transitionWithRests: SqlText = {
     details: `a.details || jsonb_build_object('currency', rest.currency, 'total', part->>'total',
       'lines', jsonb_array_length(part->'lines')::text)`,
   })})
-  select ${movedColumns}, (select count(*) from announced) as announcements
-  from locked left join moved on moved.n = locked.n`,
+  select ${movedColumns}, (select count(*) from announced) as announcements from outcomes`,
 };
 
 /**

@@ -156,7 +156,7 @@ const insertOrders: SqlText = {
     insert into order_line (order_id, line_number, sku, quantity, unit_price)
     select order_id, line.n, line.value->>0, (line.value->>1)::int, (line.value->>2)::bigint
     from known cross join lateral json_array_elements(lines) with ordinality as line(value, n)
-  ), audited as (${insertAuditEvents("$2", { join: "join known on known.n = a.n" })}
+  ), audited as (${insertAuditEvents("$2", { of: "known" })}
   )
   select ${contactColumns} from known`,
 };

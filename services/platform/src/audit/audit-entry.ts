@@ -87,6 +87,11 @@ function toRecord(entry: AuditEntry, index: number): Record<string, unknown> {
 
 /** What an insert of audit events may say besides. */
 export interface InsertAuditOptions {
+  /**
+   * What the statement did, as rows `m` of which each has one event, at the place `m.n` of the list: `moved`. Where many events are written this is
+   * for a database without hash joins, which would compare each event with each row.
+   */
+  readonly of?: string;
   /** Joins the events `a` with what the statement did, so that only effects are written: `join moved m on m.n = a.n`. */
   readonly join?: string;
   /** The details as an expression: `a.details || jsonb_build_object('from', m.status_before)`. Values are texts. */
@@ -101,10 +106,15 @@ export interface InsertAuditOptions {
  * @param parameter the one with the text of {@link auditEvents}, for example `$4`
  */
 export function insertAuditEvents(parameter: string, options: InsertAuditOptions = {}): string {
-  const { join = "", details = "a.details", action = "a.action" } = options;
+  const { of, join = "", details = "a.details", action = "a.action" } = options;
+  const columns =
+    "n int, event_id uuid, action text, order_id uuid, subject text, details jsonb, actor text, request_id text, trace_id uuid";
+  const events =
+    of === undefined
+      ? `json_to_recordset(${parameter}::json) as a(${columns})`
+      : `${of} m cross join lateral jsonb_to_record(${parameter}::jsonb -> m.n) as a(${columns})`;
   // biome-ignore lint/plugin/sql: called where statements are constants, with names of columns and parameters
   return `insert into audit_event (event_id, action, order_id, subject, details, actor, request_id, trace_id)
     select a.event_id, ${action}, a.order_id, a.subject, ${details}, a.actor, a.request_id, a.trace_id
-    from json_to_recordset(${parameter}::json) as a(n int, event_id uuid, action text, order_id uuid, subject text,
-      details jsonb, actor text, request_id text, trace_id uuid) ${join}`;
+    from ${events} ${join}`;
 }
