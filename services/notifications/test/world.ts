@@ -4,7 +4,14 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { Registry } from "prom-client";
 import { NotificationService } from "#gen/shop/notifications/v1/notification_service_pb.js";
-import { type Order, OrderSchema, OrderShipmentStatus, OrderStatus } from "#gen/shop/orders/v1/order_pb.js";
+import {
+  type Order,
+  OrderSchema,
+  type OrderShipment,
+  OrderShipmentSchema,
+  OrderShipmentStatus,
+  OrderStatus,
+} from "#gen/shop/orders/v1/order_pb.js";
 import { OrderService } from "#gen/shop/orders/v1/order_service_pb.js";
 import { eventsConfig, loadConfig, platformConfig } from "#platform/config.ts";
 import { NatsBroker } from "#platform/events/nats-broker.ts";
@@ -62,14 +69,14 @@ export class Orders {
 }
 
 /** A parcel of an order. */
-export function parcel(locationId: string, status = OrderShipmentStatus.SHIPPED) {
-  return {
+export function parcel(locationId: string, status = OrderShipmentStatus.SHIPPED): OrderShipment {
+  return create(OrderShipmentSchema, {
     locationId,
     shipmentId: newId(),
     status,
     trackingNumber: `TRACK-${locationId}`,
     lines: [{ sku: "espresso-cup", quantity: 3 }],
-  };
+  });
 }
 
 /** An event to be told. */
