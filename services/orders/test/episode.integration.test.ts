@@ -274,6 +274,21 @@ describe("episodes", () => {
     assert.equal((await stored(test.database, orderId)).waitsFor, null);
   });
 
+  it("come again when the database says that it is time, however wrong the clock of the replica is", async ({
+    mock,
+  }) => {
+    const replica = await replicaWith(eager);
+    const { orderId, episodeId } = await carried(replica);
+    mock.timers.enable({ apis: ["Date"], now: Date.now() + 6 * 3_600_000 });
+    await settle(replica, orderId, episodeId, { retryAfter: durationFromMs(60_000), waitsFor: "payments" });
+    mock.timers.reset();
+    const [row] = await test.database.query<{ seconds: number }>(
+      "select extract(epoch from due_time - now())::float8 as seconds from order_event where order_id = $1",
+      [decodeId(orderId)],
+    );
+    assert.ok(row && row.seconds > 0 && row.seconds <= 60, `${row?.seconds} s`);
+  });
+
   it("come again at once when there is no time to wait for", async () => {
     const replica = await replicaWith(patient);
     const { orderId, episodeId } = await carried(replica);
