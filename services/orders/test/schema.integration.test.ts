@@ -117,6 +117,20 @@ describe("the schema of orders", () => {
     assert.doesNotMatch(plan, /Seq Scan/);
   });
 
+  it("compares no entry of a batch with each of the others", async () => {
+    const origin = { actor: "", requestId: "", traceId: "" };
+    const move = { orderId: newId(), to: "confirmed", failure: undefined, shipments: undefined, origin } as const;
+    await transitionOrders(recorded, [move]);
+    await settleOrders(recorded, [{ ...resting, orderId: newId(), episodeId: newId() }]);
+    await new StatisticsRepository(recorded).count(1, [lowestPlace.eventId]);
+    const plans = await recorded.plans();
+    for (const written of [/Update on customer_order/, /Insert on order_event/, /Insert on order_statistics_fact/]) {
+      assert.match(plans, written);
+    }
+    // Other joins than nested loops are off.
+    assert.doesNotMatch(plans, /Join Filter: .*\b(n|order_id) = \S+\.\1\b/);
+  });
+
   it("has an index for what the relay of the version before looks for", async () => {
     const outbox = new SagaOutbox(recorded);
     await outbox.claim({ ageMs: 1, leaseMs: 1, limit: 16 });
