@@ -67,7 +67,7 @@ describe("an endpoint", () => {
       JSON.stringify({ signature: new Webhook("whsec_c2VjcmV0").sign("a", new Date(0), "b") }),
     ],
   ] as const) {
-    it(`does not prove itself when it ${what}`, async () => {
+    it(`does not prove itself when it ${what}`, async (context) => {
       const { endpoint } = await create("mirror");
       const server = await import("node:http").then(({ createServer }) =>
         createServer((request, response) => {
@@ -76,12 +76,12 @@ describe("an endpoint", () => {
         }),
       );
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      context.after(() => server.close());
       const { port } = server.address() as { port: number };
       const wide = new Replica(test.database, { WEBHOOK_PORTS: String(port) });
       const endpointId = endpoint?.endpointId ?? "";
       await wide.api.updateEndpoint({ endpointId, url: `http://127.0.0.1:${port}/`, ...wanted });
       assert.equal(await reasonOf(wide.api.enableEndpoint({ endpointId })), "CHALLENGE_FAILED");
-      server.close();
     });
   }
 
